@@ -1,0 +1,61 @@
+"""Lets any LangChain or LangGraph agent learn explicit lessons from the outcomes of its runs."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from langchain_reflect.agents.middleware import ReflectMiddleware
+    from langchain_reflect.agents.wrap import collect_episodes, current_episode
+    from langchain_reflect.errors import ReflectError
+    from langchain_reflect.index.chroma import ChromaIndex
+    from langchain_reflect.learner import Learner
+    from langchain_reflect.ledger import Ledger
+    from langchain_reflect.practice import practice
+    from langchain_reflect.settings import ReflectSettings
+    from langchain_reflect.types import Episode, Lesson, Outcome
+    from langchain_reflect.uplift import measure_uplift
+
+_HOMES = {
+    "Learner": "learner",
+    "ReflectSettings": "settings",
+    "Ledger": "ledger",
+    "ChromaIndex": "index.chroma",
+    "ReflectMiddleware": "agents.middleware",
+    "collect_episodes": "agents.wrap",
+    "current_episode": "agents.wrap",
+    "Episode": "types",
+    "Outcome": "types",
+    "Lesson": "types",
+    "practice": "practice",
+    "measure_uplift": "uplift",
+    "ReflectError": "errors",
+}
+
+__all__ = [
+    "ChromaIndex",
+    "Episode",
+    "Learner",
+    "Ledger",
+    "Lesson",
+    "Outcome",
+    "ReflectError",
+    "ReflectMiddleware",
+    "ReflectSettings",
+    "collect_episodes",
+    "current_episode",
+    "measure_uplift",
+    "practice",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home on first use (PEP 562), so that a webhook does not pay for a vector index."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
