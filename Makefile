@@ -1,0 +1,38 @@
+# Every target sets up what it needs: a virtual environment in .venv, made anew when pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready-demo ## Watch an agent learn from its outcomes (ARGS="--quick" for a short run)
+	@$(BIN)/reflect demo $(ARGS)
+
+test: $(VENV)/.ready-dev ## Run the tests (ARGS="-k recall" to choose)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready-dev ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy langchain_reflect
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.ready-dev ## Rewrite the code in the house's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(VENV)/.ready-dev ## Check the documentation: code blocks run, links lead somewhere, tables match the code
+	@$(BIN)/python -m pytest tests/docs $(ARGS)
+
+clean: ## Remove the virtual environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.ready-%: pyproject.toml constraints.txt scripts/bootstrap.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "langchain-reflect needs Python 3.11 or newer, $(PYTHON) is not. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) scripts/bootstrap.py $(VENV) $*
