@@ -2,8 +2,8 @@
 
 `demo` is what the demo needs, `dev` is all extras and the development group. uv installs if it can be had, else pip. Two things need care:
 
-- Linux wheels of torch from the ordinary index bring several GB of GPU libraries. Only the CPU build is ever installed; where it cannot be had,
-  the extra `local` is left out and lessons are embedded by Chroma's own build of the same model.
+- Linux wheels of torch from the ordinary index bring several GB of GPU libraries. Only the CPU build is ever installed; where it cannot be
+  had, the extra `local` is left out and lessons are embedded by Chroma's own build of the same model.
 - uv does not read pip's configuration, so what pip is told (mirrors, wheel folders, certificates) is handed on for the run.
 """
 
@@ -51,7 +51,7 @@ def create(venv: Path) -> Path:
 
 def installer(python: Path) -> tuple[str, list[str]]:
     """Name and command of the installer to use: uv, or pip where uv cannot be had."""
-    quiet = [] if sys.stderr.isatty() else ["--quiet"]
+    quiet = [] if sys.stderr.isatty() else ["--quiet", "--quiet"]
     got_uv = succeeds([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"])
     if not got_uv:
         return "pip", [str(python), "-m", "pip", "install", "--no-compile", "--disable-pip-version-check", *quiet, "-c", str(CONSTRAINTS)]
@@ -74,7 +74,7 @@ def pip_config(python: Path) -> dict[str, list[str]]:
 
 
 def uv_options(config: dict[str, list[str]]) -> Iterator[str]:
-    """pip's sources as uv's options; folders that are not there are passed over."""
+    """Sources that pip knows, as options of uv; folders that are not there are passed over."""
     for option in ("index-url", "extra-index-url", "find-links"):
         for place in config.get(option, []):
             folder = place.removeprefix("file://")

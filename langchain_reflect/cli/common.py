@@ -1,0 +1,148 @@
+"""What the commands share: opening the parts, reading options, and printing for people or as JSON."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from langchain_reflect.errors import InvalidInput, LedgerError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from langchain_reflect.learner import Learner
+    from langchain_reflect.ledger import Ledger
+    from langchain_reflect.settings import ReflectSettings
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[str | None, typer.Option(help="Chat model that reflects, as `provider:model`. [REFLECT_MODEL]", show_default=False)]
+NamespaceOption = Annotated[str | None, typer.Option(help="Namespace, parts separated by `/`.", show_default=False)]
+
+
+class ListByDefault(TyperGroup):
+    """A group whose `list` command runs when no command is named, so that `reflect episodes --json` lists."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer moved its Context class between releases
+        """Put `list` in front of arguments that begin with an option."""
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def settings(context: typer.Context, **overrides: object) -> "ReflectSettings":
+    """Settings from the environment, with `--path` and what a command was told.
+
+    Raises:
+        InvalidInput: A setting has no valid value.
+    """
+    from pydantic import ValidationError
+
+    from langchain_reflect.settings import ReflectSettings
+
+    given: dict[str, Any] = {"path": context.find_root().obj, **overrides}
+    try:
+        return ReflectSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = first["loc"][0]
+        raise InvalidInput(f"setting {name} (REFLECT_{str(name).upper()}) is {first['input']!r}: {first['msg']}") from None
+
+
+@contextmanager
+def open_ledger(context: typer.Context) -> Iterator["Ledger"]:
+    """The ledger alone: no model, no embeddings, no Chroma.
+
+    Raises:
+        LedgerError: There is none yet; looking for one must not create it.
+    """
+    from langchain_reflect.ledger import Ledger
+
+    known = settings(context)
+    if known.ledger_url is None and not ledger_file(known.path).exists():
+        raise LedgerError(f"no ledger in {str(known.path)!r}; name its folder with `reflect --path FOLDER ...` or REFLECT_PATH")
+    with Ledger(known.ledger_url or known.path, durability=known.durability) as ledger:
+        yield ledger
+
+
+def ledger_file(path: Path) -> Path:
+    """Where an embedded ledger lies, given `--path`."""
+    return path if path.suffix == ".db" else path / "ledger.db"
+
+
+@contextmanager
+def open_learner(context: typer.Context, **overrides: object) -> Iterator["Learner"]:
+    """All the parts, without reflection in the background: a command does what it was asked and ends."""
+    from langchain_reflect.learner import Learner
+
+    with Learner.from_settings(settings(context, reflect="manual", **overrides)) as learner:
+        yield learner
+
+
+def namespace_of(text: str | None) -> tuple[str, ...] | None:
+    """`acme/support` as a namespace; None if none was given."""
+    return tuple(part for part in text.split("/") if part) if text else None
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """`key=value` options as a mapping.
+
+    Raises:
+        InvalidInput: One has no `=`.
+    """
+    split = [text.partition("=") for text in texts]
+    if wrong := [text for text, (_, sign, _) in zip(texts, split, strict=True) if not sign]:
+        raise InvalidInput(f"{wrong[0]!r} is not of the form key=value")
+    return {key: value for key, _, value in split}
+
+
+def emit_json(value: object) -> None:
+    """Print models, plain data, or a list of either as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:  # called by json for what it does not know: our models
+    return value.model_dump(mode="json")
+
+
+def show(*parts: "RenderableType") -> None:
+    """Print for people; no text is read as markup, whoever wrote it."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> "RenderableType":
+    """Rows as a table; cells are text, never markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
+
+
+def facts(rows: Sequence[tuple[str, object]]) -> "RenderableType":
+    """Names and values, one pair a line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        made.add_row(Text(name, style="dim"), Text(str(value)))
+    return made
+
+
+def short(text: str, width: int = 60) -> str:
+    """One line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else f"{line[: width - 1]}…"

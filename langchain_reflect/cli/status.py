@@ -1,0 +1,45 @@
+"""`reflect status`: what the ledger holds and what waits."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import typer
+
+from langchain_reflect.cli.common import Json, emit_json, facts, open_ledger, show
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from langchain_reflect.ledger import Ledger
+
+
+def status(context: typer.Context, json: Json = False) -> None:
+    """Show what the ledger holds, what waits for reflection, and what the last reflections did."""
+    with open_ledger(context) as ledger:
+        found = summary(ledger)
+    if json:
+        emit_json(found)
+        return
+    show(facts([(name.replace("_", " "), _line(value)) for name, value in found.items()]))
+
+
+def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
+    """The ledger in numbers."""
+    reports = ledger.reflections(limit=5)
+    return {
+        "ledger": ledger.url.render_as_string(hide_password=True),
+        "rows": dict(ledger.counts()),
+        "lessons": dict(Counter(lesson.status for lesson in ledger.lessons())),
+        "awaiting_reflection": len(ledger.rollouts(unreflected=True)),
+        "awaiting_index": len(ledger.outbox()),
+        "reflections": [str(report) for report in reports],
+        "parked": [error for report in reports for error in report.errors],
+    }
+
+
+def _line(value: "JsonValue") -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    if isinstance(value, list):
+        return "\n".join(map(str, value)) or "none"
+    return str(value)
