@@ -1,6 +1,7 @@
 """What the commands share: opening the parts, reading options, and printing for people or as JSON."""
 
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,7 +128,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     return made
 
 
@@ -138,7 +139,7 @@ def facts(rows: Sequence[tuple[str, object]]) -> "RenderableType":
 
     made = Table.grid(padding=(0, 2))
     for name, value in rows:
-        made.add_row(Text(name, style="dim"), Text(str(value)))
+        made.add_row(Text(name, style="dim"), Text(printable(value)))
     return made
 
 
@@ -146,3 +147,8 @@ def short(text: str, width: int = 60) -> str:
     """One line of at most `width` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def printable(value: object) -> str:
+    """Text without control characters: what agents wrote must not steer a person's terminal."""
+    return "".join(c for c in str(value) if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf"})

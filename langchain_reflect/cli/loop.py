@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_reflect.cli.common import Json, Model, NamespaceOption, emit_json, open_learner, open_ledger, short, show, table
+from langchain_reflect.cli.common import Json, Model, NamespaceOption, emit_json, open_learner, open_ledger, printable, short, show, table
 
 if TYPE_CHECKING:
     from langchain_reflect.types import AppliedEdit
@@ -45,7 +45,7 @@ def recall(
         return
     rows = [(m.lesson.id, f"{m.similarity:.2f}", m.reason, short(m.lesson.when, 40), short(m.lesson.do)) for m in recalled.matches]
     show(table(("lesson", "similarity", "", "when", "do"), rows) if rows else "No lessons to consider.")
-    typer.echo(recalled.block or f"Nothing would be shown: {recalled.note}")
+    typer.echo(printable(recalled.block) or f"Nothing would be shown: {recalled.note}")
 
 
 def reindex(context: typer.Context, json: Json = False) -> None:

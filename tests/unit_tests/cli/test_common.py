@@ -1,0 +1,27 @@
+import pytest
+
+from langchain_reflect import ReflectError
+from langchain_reflect.cli.common import namespace_of, pairs, printable, short
+
+
+def test_pairs_are_split_at_the_first_equals_sign():
+    assert pairs(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
+
+
+def test_a_pair_without_equals_sign_is_refused():
+    with pytest.raises(ReflectError, match="'ticket' is not of the form key=value"):
+        pairs(["ticket"])
+
+
+def test_a_namespace_is_split_at_slashes():
+    assert namespace_of("acme/support") == ("acme", "support")
+    assert namespace_of(None) is None
+
+
+def test_short_keeps_one_line():
+    assert short("a\n b", 10) == "a b"
+    assert short("x" * 20, 10) == "x" * 9 + "…"
+
+
+def test_what_is_printed_cannot_steer_the_terminal():
+    assert printable("a\x1b[2Jb\u202ec\nd") == "a[2Jbc\nd"

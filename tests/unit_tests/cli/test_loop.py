@@ -1,0 +1,28 @@
+def test_recall_explains_itself(run, home):
+    found = run("--path", home, "recall", "Count the letters e in the word cheese", "--json").json
+    assert [(m["lesson"]["id"], m["kept"]) for m in found["matches"]] == [("L-1", True)]
+    assert "write them with commas between" in found["block"]
+    assert "write them with commas between" in run("--path", home, "recall", "Count the letters e in the word cheese").out
+
+
+def test_reindex_counts_what_it_indexed(run, home):
+    assert run("--path", home, "reindex", "--json").json == {"lessons": 1}
+
+
+def test_reflect_without_a_model_says_what_to_do(run, home, ledger):
+    ledger.record_outcome("00000000-0000-7000-8000-000000000001", reward=0.0, feedback="It is three.")
+    ran = run("--path", home, "reflect")
+    assert ran.code == 1
+    assert "model" in ran.err
+
+
+def test_an_unknown_model_is_named(run, home):
+    ran = run("--path", home, "reflect", "--model", "nobody:nothing")
+    assert ran.code == 1
+    assert "nobody" in ran.err
+
+
+def test_the_loop_creates_no_ledger_in_a_wrong_place(run, tmp_path):
+    for command in (["reflect"], ["recall", "x"], ["reindex"]):
+        assert run("--path", tmp_path / "nowhere", *command).code == 1
+    assert not (tmp_path / "nowhere").exists()
