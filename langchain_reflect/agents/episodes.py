@@ -1,0 +1,201 @@
+"""The open episode of a run: what it is made of, who can find it, and how it is closed.
+
+It travels on the callback handler. So it is found in nodes, tools, middleware, nested graphs, threads and tasks alike, is never
+serialised, and nothing of it reaches the code that consumes a stream.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.errors import GraphDrained, GraphInterrupt, ParentCommand
+
+from langchain_reflect.agents.placement import Placement
+from langchain_reflect.recording.plain import Clean, clean_text, describe_error, plain
+from langchain_reflect.recording.tracer import EpisodeHandler, Tape
+from langchain_reflect.recording.trajectory import model_of, steps_of, strip_block, total_usage
+from langchain_reflect.types import Arm, Episode, EpisodeStatus, Exposure, LessonText, Namespace, now
+
+METADATA_KEY: Final = "reflect_episode_id"
+"""Key of a run's metadata, and so of its checkpoints', that holds the episode's id."""
+
+_INTERNAL: Final = ("langgraph_", "checkpoint_", "__", "ls_integration", "lc_versions", METADATA_KEY)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What recall gave for one run."""
+
+    block: str = ""
+    lessons: tuple[str, ...] = ()
+    """Ids of the lessons in the block, best first."""
+    texts: tuple[LessonText, ...] = ()
+    """What they say."""
+    exposures: tuple[Exposure, ...] = ()
+    arm: Arm = "treated"
+    note: str = ""
+    """Why the block is empty, if it is."""
+
+
+@dataclass(eq=False)
+class OpenEpisode:
+    """An episode while its run goes on. After the run its `status` is final; the ledger has the rest."""
+
+    id: UUID
+    graph: str
+    task: str
+    namespace: Namespace = ("default",)
+    thread_id: str | None = None
+    parent: "OpenEpisode | None" = None
+    shown: Shown = Shown()
+    status: EpisodeStatus = "running"
+    record: bool = True
+    owner: object = None
+    """Whose run it is: the wrapper's own token, so that a view never shows the lessons of another graph."""
+    given: Any = None
+    """The graph's input, for a verifier."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    started_at: datetime = field(default_factory=now)
+    ended_at: datetime | None = None
+    error: str | None = None
+    placed: bool = False
+    """Whether the block really was put before a model."""
+    tape: Tape = field(default_factory=lambda: Tape(None))
+    placement: Placement = field(default_factory=Placement)
+    children: int = 0
+    """Episodes of wrapped graphs inside this one, so far."""
+
+    @property
+    def depth(self) -> int:
+        """How many wrapped graphs enclose this run."""
+        return 0 if self.parent is None else self.parent.depth + 1
+
+    @property
+    def block(self) -> str:
+        """The lessons as text for a prompt, empty if there are none. Whoever reads it is taken to show it to a model."""
+        self.placed = self.placed or bool(self.shown.block)
+        return self.shown.block
+
+    def next_child(self, place: str) -> UUID:
+        """Id of the next episode inside this one: the same again when the run is replayed."""
+        self.children += 1
+        return uuid5(self.id, f"{place}#{self.children}")
+
+
+_COLLECTORS: Final[ContextVar[tuple[list[OpenEpisode], ...]]] = ContextVar("reflect_collectors", default=())
+
+
+@contextmanager
+def collect_episodes() -> Iterator[list[OpenEpisode]]:
+    """Collect the episodes of the runs that start inside, in the order they start, so an enclosing graph's before those nested in it.
+
+    Example:
+        ```python
+        with collect_episodes() as episodes:
+            agent.invoke({"messages": [("user", "Move my flight")]})
+        learner.record_outcome(episodes[0].id, reward=1.0)
+        ```
+    """
+    found: list[OpenEpisode] = []
+    token = _COLLECTORS.set((*_COLLECTORS.get(), found))
+    try:
+        yield found
+    finally:
+        _COLLECTORS.reset(token)
+
+
+def current_episode() -> OpenEpisode | None:
+    """The episode of the run in which a node, a tool or a middleware is called; None outside of one."""
+    config = var_child_runnable_config.get()
+    return episode_in(config.get("callbacks") if config else None)
+
+
+def announce(episode: OpenEpisode) -> None:
+    """Tell those who collect."""
+    for found in _COLLECTORS.get():
+        found.append(episode)
+
+
+def episode_in(callbacks: object) -> OpenEpisode | None:
+    """The innermost episode among the handlers of a config's callbacks."""
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks
+    if not isinstance(handlers, list):
+        return None
+    deepest: EpisodeHandler | None = None
+    for handler in handlers:
+        if isinstance(handler, EpisodeHandler) and (deepest is None or handler.depth > deepest.depth):
+            deepest = handler
+    return deepest.episode if deepest else None
+
+
+def new_id() -> UUID:
+    """A time-ordered UUID (version 7). Not `uuid.uuid4`, because people patch that one in tests."""
+    random = int.from_bytes(os.urandom(10), "big")
+    stamp = time.time_ns() // 1_000_000
+    high, low = random >> 62 & 0xFFF, random & (1 << 62) - 1
+    return UUID(int=stamp << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def status_of(error: BaseException | None, *, interrupted: bool) -> EpisodeStatus:
+    """How a run ended, told by the exception that left it."""
+    if error is None:
+        return "interrupted" if interrupted else "ok"
+    known: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], EpisodeStatus], ...] = (
+        (GeneratorExit, "closed_early"),
+        ((asyncio.CancelledError, KeyboardInterrupt, SystemExit), "cancelled"),
+        (GraphInterrupt, "interrupted"),
+        (ParentCommand, "handoff"),
+        (GraphDrained, "drained"),
+    )
+    return next((status for kinds, status in known if isinstance(error, kinds)), "error")
+
+
+def close_episode(episode: OpenEpisode, error: BaseException | None) -> None:
+    """Note how and when the run ended. Keeps no exception, because its traceback would keep the run's frames."""
+    episode.status = status_of(error, interrupted=episode.tape.interrupted)
+    episode.ended_at = now()
+    if error is not None and episode.status == "error":
+        episode.error = describe_error(error)
+
+
+def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Exposure, ...]]:
+    """The episode and its exposures, as they are stored."""
+    steps = steps_of(episode.tape.events, clean)
+    shown = episode.shown
+    stored = Episode(
+        id=episode.id,
+        namespace=episode.namespace,
+        graph=episode.graph,
+        task=clean_text(episode.task, clean),
+        status=episode.status,
+        arm=shown.arm,
+        thread_id=episode.thread_id,
+        started_at=episode.started_at,
+        ended_at=episode.ended_at,
+        result=plain(episode.tape.output, lambda text: clean(strip_block(text))),
+        error=None if episode.error is None else clean_text(episode.error, clean),
+        steps=steps,
+        shown=shown.lessons if episode.placed else (),
+        model=model_of(steps),
+        usage=total_usage(steps),
+        parent_id=episode.parent.id if episode.parent else None,
+        metadata={
+            clean_text(key, clean): plain(value, clean) for key, value in episode.metadata.items() if not str(key).startswith(_INTERNAL)
+        },
+    )
+    return stored, _exposures(episode)
+
+
+def _exposures(episode: OpenEpisode) -> tuple[Exposure, ...]:
+    """Those of recall, unless lessons were to be shown and no model ever saw them: then nothing was tried."""
+    shown = episode.shown
+    return () if shown.block and not episode.placed else shown.exposures

@@ -1,0 +1,366 @@
+"""What the ways in share: opening an episode with its lessons, and closing it with its record and its judgement.
+
+Inside a run nothing is raised: recall has a deadline, recording is queued, and every failure is counted and logged once
+(`AgentService.health`). A namespace with a missing placeholder is treated alike: the run gets no lessons and leaves no episode, because a
+guess would mix tenants.
+"""
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, Protocol
+from uuid import UUID, uuid5
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from pydantic import JsonValue
+
+from langchain_reflect.agents.deadline import DaemonCalls, Late
+from langchain_reflect.agents.episodes import OpenEpisode, Shown, announce, close_episode, episode_in, new_id, to_episode
+from langchain_reflect.agents.forced import Forced, in_force
+from langchain_reflect.agents.health import Health
+from langchain_reflect.agents.namespaces import check_namespace, fill_namespace
+from langchain_reflect.errors import InvalidInput, TaskNotFound
+from langchain_reflect.recall.policy import RecallPolicy
+from langchain_reflect.recall.rendering import placebo, render
+from langchain_reflect.recording.plain import plain
+from langchain_reflect.recording.redaction import Redact, redact
+from langchain_reflect.recording.task import task_of
+from langchain_reflect.recording.tracer import Tape
+from langchain_reflect.types import Episode, Exposure, Lesson, Namespace, Outcome, Recalled
+
+TaskReader = Callable[[Any], str]
+Verify = Callable[..., Any]
+
+_REMEMBERED: Final = 10_000
+"""Run ids and threads that one service remembers."""
+_INPUT_AS_TASK: Final = 2_000
+"""Most characters of an input that stands for a task that could not be read."""
+
+
+class Recalls(Protocol):
+    """What finds lessons."""
+
+    def recall(self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None, episode_id: UUID | None) -> Recalled:
+        """Lessons for a task; `unit` drives the random arm, None leaves chance out."""
+
+
+class Records(Protocol):
+    """What keeps episodes."""
+
+    write_before_return: bool
+
+    def submit(self, make: Callable[[], tuple[Episode, tuple[Exposure, ...]]], then: Callable[[Episode], None] | None = None) -> None:
+        """Queue an episode."""
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until all is written."""
+
+
+class Judges(Protocol):
+    """What keeps outcomes."""
+
+    def record_outcome(self, episode_id: UUID, **given: Any) -> Outcome:
+        """Keep a judgement."""
+
+
+@dataclass(eq=False, kw_only=True)
+class AgentService:
+    """All that a wrapped graph, a middleware or a node needs.
+
+    Args:
+        recaller: Finds lessons; None: record only.
+        recorder: Keeps episodes; None: recall only.
+        ledger: Keeps the verifier's outcomes.
+        policy: How many lessons, the holdout, the deadline.
+        namespace: Template of the runs' namespace, with `{placeholders}` from `config["configurable"]`.
+        verifier: Judges each run that ended well, in the recorder's thread: `verifier(inputs=..., outputs=...)`.
+        on_outcome: Told of each outcome that the verifier gave.
+        redact: Applied to every text before it is stored.
+
+    Raises:
+        InvalidInput: The namespace cannot be meant.
+    """
+
+    recaller: Recalls | None = None
+    recorder: Records | None = None
+    ledger: Judges | None = None
+    policy: RecallPolicy = field(default_factory=RecallPolicy)
+    namespace: Namespace = ("default",)
+    verifier: Verify | None = None
+    on_outcome: Callable[[Outcome], None] | None = None
+    redact: Redact = redact
+    health: Health = field(default_factory=Health)
+    _calls: DaemonCalls = field(default_factory=DaemonCalls, repr=False)
+    _used_ids: "OrderedDict[UUID, int]" = field(default_factory=OrderedDict, repr=False)
+    _threads: "OrderedDict[tuple[str, str], tuple[str, Shown]]" = field(default_factory=OrderedDict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        check_namespace(self.namespace)
+
+    # Opening
+
+    def open(self, given: Any, config: RunnableConfig | None, **options: Any) -> OpenEpisode | None:
+        """Begin the episode of a run; None if that fails, and then the run goes on without us.
+
+        Args:
+            given: The graph's input.
+            config: The run's config.
+            **options: See `_prepare`.
+        """
+        try:
+            episode, recall = self._prepare(given, config, **options)
+            if recall is not None:
+                episode.shown = self._recall(recall)
+            return self._opened(episode)
+        except Exception as error:  # noqa: BLE001 - the agent's run must go on
+            self._failed_to_open(error)
+            return None
+
+    async def aopen(self, given: Any, config: RunnableConfig | None, **options: Any) -> OpenEpisode | None:
+        """Async `open`; the event loop is never blocked."""
+        try:
+            episode, recall = self._prepare(given, config, **options)
+            if recall is not None:
+                episode.shown = await self._arecall(recall)
+            return self._opened(episode)
+        except Exception as error:  # noqa: BLE001 - the agent's run must go on
+            self._failed_to_open(error)
+            return None
+
+    def _prepare(
+        self,
+        given: Any,
+        config: RunnableConfig | None,
+        *,
+        graph: str,
+        bound: RunnableConfig | None = None,
+        task: TaskReader | None = None,
+        owner: object = None,
+        traced: bool = True,
+        resumes: bool = False,
+    ) -> tuple[OpenEpisode, Callable[[], Shown] | None]:
+        """The episode without its lessons, and the call that gets them (None if there is nothing to ask).
+
+        Args:
+            given: The graph's input.
+            config: The run's config.
+            graph: The graph's name.
+            bound: Config that is bound to the graph.
+            task: Reads the task from the input.
+            owner: Token of the wrapper.
+            traced: Whether callbacks show the run's root with the episode's run id.
+            resumes: Whether the input continues a thread instead of asking something new.
+        """
+        configs: list[RunnableConfig] = [c for c in (var_child_runnable_config.get(), bound, config) if c]
+        configurable = _merged(configs, "configurable")
+        parent = next((e for c in reversed(configs) if (e := episode_in(c.get("callbacks")))), None)
+        force = in_force()
+        episode_id, root = self._ids(config, bound, parent, configurable)
+        thread = configurable.get("thread_id")
+        episode = OpenEpisode(
+            id=episode_id,
+            graph=graph,
+            task="",
+            namespace=fill_namespace(self.namespace, configurable),
+            thread_id=None if thread is None else str(thread),
+            parent=parent,
+            record=force.record,
+            owner=owner,
+            given=given,
+            metadata=_merged(configs, "metadata"),
+            tape=Tape(root if traced else None),
+        )
+        if parent is not None:
+            parent.tape.mute(root)
+        known = self._threads.get((graph, episode.thread_id or "")) if resumes else None
+        if known is not None:
+            episode.task, episode.shown = known[0], _copied(known[1], episode_id)
+            return episode, None
+        episode.task, readable = self._task(given, task, resumes=resumes)
+        return episode, self._lessons_for(episode, force) if readable else None
+
+    def _ids(
+        self, config: RunnableConfig | None, bound: RunnableConfig | None, parent: OpenEpisode | None, configurable: Mapping[str, Any]
+    ) -> tuple[UUID, UUID]:
+        """Id of the episode and of the root run: equal, unless the caller uses one run id twice."""
+        wanted = (config or {}).get("run_id") or (bound or {}).get("run_id")
+        if wanted is None:
+            made = new_id() if parent is None else parent.next_child(str(configurable.get("checkpoint_ns") or ""))
+            return made, made
+        root = wanted if isinstance(wanted, UUID) else UUID(str(wanted))
+        with self._lock:
+            attempt = self._used_ids.get(root, 0) + 1
+            _remember(self._used_ids, root, attempt)
+        return (root if attempt == 1 else uuid5(root, f"attempt-{attempt}")), root
+
+    def _task(self, given: Any, read: TaskReader | None, *, resumes: bool) -> tuple[str, bool]:
+        """The task's text and whether recall may use it; an input that cannot be read stands for itself, so that the episode is kept."""
+        try:
+            if read is not None:
+                return _read_task(read, given), True
+            return task_of(given), True
+        except Exception as error:  # noqa: BLE001 - `task=` is the user's code, and the run must go on
+            if resumes:
+                return "", False
+            self.health.note("task not found", f"no lessons for this run: {error}", error=error)
+        return str(plain(given))[:_INPUT_AS_TASK], False
+
+    def _opened(self, episode: OpenEpisode) -> OpenEpisode:
+        if episode.thread_id is not None:
+            with self._lock:
+                _remember(self._threads, (episode.graph, episode.thread_id), (episode.task, episode.shown))
+        announce(episode)
+        return episode
+
+    def _failed_to_open(self, error: Exception) -> None:
+        if isinstance(error, InvalidInput):
+            self.health.note(f"not opened: {error}", f"no lessons and no episode: {error}", error=error, level=logging.ERROR)
+        else:
+            self.health.note("not opened", f"no lessons and no episode: {type(error).__name__}: {error}", error=error)
+
+    # Recall
+
+    def _lessons_for(self, episode: OpenEpisode, force: Forced) -> Callable[[], Shown] | None:
+        if force.lessons is not None:
+            ids = [lesson.id if isinstance(lesson, Lesson) else f"draft-{n}" for n, lesson in enumerate(force.lessons, 1)]
+            block = render(force.lessons, ids=ids, max_tokens=self.policy.max_tokens)
+            shown = (tuple(ids), force.lessons) if block else ((), ())
+            episode.shown = Shown(block, *shown, arm=force.arm or "treated", note="forced")
+            return None
+        if force.arm in ("holdout", "placebo"):
+            block = placebo(self.policy.max_tokens) if force.arm == "placebo" else ""
+            episode.shown = Shown(block, arm=force.arm, note="forced")
+            return None
+        if self.recaller is None:
+            return None
+        unit = None if force.arm == "treated" else str(episode.id)
+        ask = partial(self.recaller.recall, episode.task, namespace=episode.namespace, policy=self.policy, unit=unit, episode_id=episode.id)
+        return lambda: shown_of(ask())
+
+    def _recall(self, recall: Callable[[], Shown]) -> Shown:
+        try:
+            return self._calls.run(recall, self.policy.deadline)
+        except Exception as error:  # noqa: BLE001 - the agent's run must go on
+            return self._failed_recall(error)
+
+    async def _arecall(self, recall: Callable[[], Shown]) -> Shown:
+        try:
+            return await self._calls.arun(recall, self.policy.deadline)
+        except Exception as error:  # noqa: BLE001 - the agent's run must go on
+            return self._failed_recall(error)
+
+    def _failed_recall(self, error: Exception) -> Shown:
+        if isinstance(error, Late):
+            hint = f"recall took longer than deadline={self.policy.deadline} s (the first one may still load the embedder): no lessons"
+            self.health.note("recall late", hint, error=error)
+            return Shown(note="late")
+        self.health.note("recall failed", f"recall failed, so this run gets no lessons: {type(error).__name__}: {error}", error=error)
+        return Shown(note=f"failed: {type(error).__name__}: {error}")
+
+    # Closing
+
+    def finish(self, episode: OpenEpisode, error: BaseException | None = None, *, verifier: Verify | None = None) -> None:
+        """End an episode: its record is queued, and a verifier judges it there. Never raises and, under asyncio, never waits.
+
+        Args:
+            episode: From `open`.
+            error: What left the run, if anything did.
+            verifier: Instead of the service's own.
+        """
+        try:
+            close_episode(episode, error)
+            if episode.shown.block and not episode.placed and episode.status == "ok":
+                hint = f"lessons for {episode.graph!r} were shown to no model: no node has messages; inject= puts them into its state"
+                self.health.note("not placed", hint, level=logging.INFO)
+            if self.recorder is None or not episode.record:
+                return
+            verify = verifier or self.verifier
+            judge = partial(self._judge, episode, verify) if verify is not None and episode.status == "ok" else None
+            self.recorder.submit(partial(self._record, episode), judge)
+            if self.recorder.write_before_return and not _in_event_loop():
+                self.recorder.flush()
+        except Exception as failed:  # noqa: BLE001 - the agent's run must go on
+            self.health.note("not recorded", f"an episode was not recorded: {type(failed).__name__}: {failed}", error=failed)
+
+    async def asettle(self) -> None:
+        """After an async run: wait for the record if the recorder is to write before the run returns."""
+        if self.recorder is not None and self.recorder.write_before_return:
+            await asyncio.to_thread(self.recorder.flush)
+
+    def _record(self, episode: OpenEpisode) -> tuple[Episode, tuple[Exposure, ...]]:
+        if not episode.task:
+            first = next((e.input for e in episode.tape.events if e.kind == "model" and isinstance(e.input, list)), None)
+            episode.task = task_of(first) if first else "(continued)"
+        return to_episode(episode, self.redact)
+
+    def _judge(self, episode: OpenEpisode, verify: Verify, stored: Episode) -> None:
+        """Ask the verifier and keep what it says."""
+        from langchain_reflect.verifiers import coerce
+
+        result = verify(inputs=episode.given, outputs=episode.tape.output)
+        verdict = coerce(asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
+        if self.ledger is None:
+            return
+        detail: JsonValue = verdict.detail
+        outcome = self.ledger.record_outcome(stored.id, reward=verdict.reward, feedback=verdict.feedback, source="verifier", detail=detail)
+        if self.on_outcome is not None:
+            self.on_outcome(outcome)
+
+
+def shown_of(recalled: Recalled) -> Shown:
+    """What of a recall concerns a run."""
+    return Shown(
+        block=recalled.block,
+        lessons=tuple(lesson.id for lesson in recalled.lessons) if recalled.block else (),
+        texts=recalled.lessons if recalled.block else (),
+        exposures=recalled.exposures,
+        arm=recalled.arm,
+        note=recalled.note,
+    )
+
+
+def _read_task(read: Callable[[Any], object], given: Any) -> str:
+    text = read(given)
+    if not isinstance(text, str) or not text.strip():
+        raise TaskNotFound(f"task= returned {text!r}; expected the task's text")
+    return text
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _copied(shown: Shown, episode_id: UUID) -> Shown:
+    """The same lessons for the episode that continues a thread."""
+    return replace(shown, exposures=tuple(e.model_copy(update={"episode_id": episode_id}) for e in shown.exposures))
+
+
+def _merged(configs: list[RunnableConfig], key: str) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for config in configs:
+        value = config.get(key)
+        if isinstance(value, Mapping):
+            merged.update(value)
+    return merged
+
+
+def _remember(known: "OrderedDict[Any, Any]", key: Any, value: Any) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    while len(known) > _REMEMBERED:
+        known.popitem(last=False)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
