@@ -2,9 +2,9 @@
 
 A lesson is the last of its revisions, so applying an edit means writing the next ones. Two rules hold for every kind of edit:
 
-- **Support is conserved exactly.** `revise` keeps the lesson's evidence; `merge` gives the survivor the union of all evidence; nothing is cut.
+- **Support is conserved exactly.** `revise` keeps the lesson's evidence; `merge` gives the survivor the union of all evidence.
 - **Reworded means on trial again.** A served lesson whose text changes goes back to the book's default status (`candidate`, or `proposed`
-  where a person reviews), because its track record was earned by another text. An edit that names a status itself (a person's) is obeyed.
+  where a person reviews), because its track record was earned by another text. An edit that names a status itself is obeyed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """What a lesson's text must not carry: invisible characters, attacks, and the answer of one single task.
 
-Three questions, because what follows from them differs: `clean_text` removes what nobody can see; `suspicion` finds what must wait for a person
-(the lesson is quarantined, never served); `leak` finds advice that only repeats one instance (the draft is rejected). The patterns route to
-review, they are no wall: paraphrased poison passes any list of patterns, which is why lessons are also fenced, capped, cited and tried.
+Three questions, because what follows from them differs: `clean_text` removes what nobody can see; `suspicion` finds what must wait for a
+person (the lesson is quarantined, never served); `leak` finds advice that only repeats one instance (the draft is rejected). The patterns
+route to review, they are no wall: paraphrased poison passes any list, which is why lessons are also fenced, capped, cited and tried.
 """
 
 import re
@@ -59,14 +59,14 @@ def clean(text: str) -> str:
 
 
 def clean_text(text: LessonText) -> LessonText:
-    """Apply `clean` to every field of a lesson's text; line breaks become spaces everywhere but in examples.
+    """Apply `clean` to every field of a lesson's text; line breaks stay in the advice and the examples only.
 
     Args:
         text: A lesson's text, or anything that has its fields.
     """
-    fields = {name: " ".join(clean(getattr(text, name)).split()) for name in ("title", "when", "when_not", "do", "why")}
+    fields = {name: " ".join(clean(getattr(text, name)).split()) for name in ("title", "when", "when_not", "why")}
     examples = tuple(Example(input=clean(e.input), output=clean(e.output)) for e in text.examples)
-    return LessonText(**fields, examples=examples)
+    return LessonText(**fields, do=clean(text.do), examples=examples)
 
 
 def suspicion(text: LessonText) -> str | None:
