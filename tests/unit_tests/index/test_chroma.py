@@ -1,0 +1,274 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import chromadb
+import pytest
+from chromadb.config import Settings
+
+from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, InvalidInput
+from langchain_reflect.index import folder as folders
+from langchain_reflect.index.chroma import ChromaIndex
+from langchain_reflect.index.folder import MARKER
+
+from .conftest import entry, tag_of, unit
+
+HERE = ("default",)
+OWN_AND_WAIT = """
+import sys
+from langchain_reflect.index.base import EmbedderTag
+from langchain_reflect.index.chroma import ChromaIndex
+index = ChromaIndex(sys.argv[1])
+index.open(EmbedderTag("fake", 8, (1.0, 1.0, *[0.0] * 6)))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    yield tmp_path / "chroma"
+    folders._close_all()
+
+
+@pytest.fixture
+def index(folder, tag):
+    made = ChromaIndex(folder)
+    made.open(tag)
+    yield made
+    made.close()
+
+
+def test_vectors_are_there_again_after_closing(index, folder, tag):
+    index.upsert([entry("L-a", unit(1))])
+    index.close()
+    again = ChromaIndex(str(folder))
+    again.open(tag)
+    assert again.query(unit(1), namespace=HERE, limit=1)[0].lesson_id == "L-a"
+
+
+def test_nothing_is_made_on_disk_before_open(folder):
+    ChromaIndex(folder)
+    assert not folder.exists()
+
+
+def test_use_before_open_says_what_to_do(folder):
+    with pytest.raises(IndexUnavailable, match="open"):
+        ChromaIndex(folder).count()
+
+
+def test_no_text_and_no_namespace_is_stored(index, folder):
+    index.upsert([entry("L-a", unit(1), namespace=("acme", "secret-project"))])
+    row = index._collection.get(include=["metadatas", "documents"])
+    assert row["documents"] == [None]
+    assert set(row["metadatas"][0]) == {"lesson_id", "revision", "namespace"}
+    assert "secret-project" not in json.dumps(row["metadatas"])
+
+
+def test_two_indexes_on_one_folder_share_it_within_a_process(index, folder, tag):
+    other = ChromaIndex(folder)
+    other.open(tag)
+    other.upsert([entry("L-a", unit(1))])
+    other.close()
+    assert index.query(unit(1), namespace=HERE, limit=1)[0].lesson_id == "L-a"
+
+
+def test_a_second_process_is_refused_while_the_first_lives(index, folder):
+    second = subprocess.run([sys.executable, "-c", OWN_AND_WAIT, folder], input="", capture_output=True, text=True, check=False)
+    assert "IndexUnavailable" in second.stderr
+    assert "another process" in second.stderr
+
+
+def test_a_folder_whose_owner_was_killed_is_emptied_instead_of_opened(folder, tag, caplog):
+    owner = subprocess.Popen([sys.executable, "-c", OWN_AND_WAIT, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert owner.stdout.readline() == b"open\n"
+    owner.kill()
+    owner.communicate()
+    (folder / "chroma.sqlite3").write_bytes(b"damaged")
+    index = ChromaIndex(folder)
+    index.open(tag)
+    assert index.count() == 0
+    assert "filled anew" in caplog.text
+    index.upsert([entry("L-a", unit(1))])
+    assert index.count() == 1
+
+
+def test_a_folder_that_was_closed_at_exit_is_kept(folder, tag):
+    fill = OWN_AND_WAIT + "import numpy as np\nfrom langchain_reflect.index.base import IndexEntry\n"
+    fill += "index.upsert([IndexEntry('L-a', 1, ('default',), np.eye(1, 8, dtype=np.float32))])\n"
+    subprocess.run([sys.executable, "-c", fill, folder], input=b"", capture_output=True, check=True)
+    index = ChromaIndex(folder)
+    index.open(tag)
+    assert index.count() == 1
+
+
+def test_a_folder_of_another_chroma_version_is_filled_anew(index, folder, tag):
+    index.upsert([entry("L-a", unit(1))])
+    index.close()
+    state = json.loads((folder / MARKER).read_text())
+    (folder / MARKER).write_text(json.dumps({**state, "chroma": "99.0"}))
+    index.open(tag)
+    assert index.count() == 0
+
+
+def test_a_damaged_folder_is_unavailable_and_reset_mends_it(index, folder, tag):
+    index.upsert([entry("L-a", unit(1))])
+    index.close()
+    (folder / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    with pytest.raises(IndexUnavailable, match=r"(?s)chroma.*reflect reindex"):
+        index.open(tag)
+    index.reset()
+    index.upsert([entry("L-b", unit(1))])
+    assert index.count() == 1
+
+
+def test_the_other_index_of_a_folder_survives_that_it_was_emptied(index, folder, tag):
+    other = ChromaIndex(folder)
+    other.open(tag)
+    index.reset()
+    assert other.count() == 0
+    index._folder.empty()
+    index.upsert([entry("L-a", unit(1))])
+    assert other.count() == 1
+
+
+def test_a_folder_that_somebody_else_made_is_never_emptied(folder, tag):
+    client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    client.create_collection("theirs", embedding_function=None)
+    client.close()
+    index = ChromaIndex(folder)
+    index.open(tag)
+    index.upsert([entry("L-a", unit(1))])
+    index.reset()
+    assert not (folder / MARKER).exists()
+    assert "theirs" in [c.name for c in index._folder.client().list_collections()]
+    assert not index._folder.empty()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path, tag):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IndexUnavailable, match=r"(?s)file/chroma.*REFLECT_CHROMA"):
+        ChromaIndex(tmp_path / "file" / "chroma").open(tag)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_named_with_the_way_out(folder, tag):
+    folder.mkdir()
+    folder.parent.chmod(0o500)
+    try:
+        with pytest.raises(IndexUnavailable, match="chroma"):
+            ChromaIndex(folder).open(tag)
+    finally:
+        folder.parent.chmod(0o700)
+
+
+def test_another_embedder_is_refused_and_reset_accepts_it(index, folder):
+    index.upsert([entry("L-a", unit(1))])
+    with pytest.raises(EmbedderChanged, match="'another'"):
+        index.open(tag_of("another"))
+    index.reset()
+    assert index.count() == 0
+    assert len(index._folder.client().list_collections()) == 1
+
+
+def test_a_collection_of_another_release_is_refused(index, tag):
+    index._collection.modify(metadata={"format": 99})
+    with pytest.raises(EmbedderChanged, match="another release"):
+        index.open(tag)
+
+
+def test_a_panic_inside_chroma_becomes_index_unavailable(index, monkeypatch):
+    class PanicError(BaseException):
+        pass
+
+    def panic(*_, **__):
+        raise PanicError("range start index 10 out of range")
+
+    monkeypatch.setattr(index._collection, "query", panic, raising=False)
+    with pytest.raises(IndexUnavailable, match="PanicError"):
+        index.query(unit(1), namespace=HERE, limit=1)
+
+
+def test_more_rows_than_chroma_takes_at_once_are_split(index, monkeypatch):
+    monkeypatch.setattr("langchain_reflect.index.chroma.BATCH", 7)
+    monkeypatch.setattr("langchain_reflect.index.chroma.IDS_PER_FILTER", 7)
+    index.upsert([entry(f"L-{n}", unit(1, n), unit(0, 1, n)) for n in range(20)])
+    assert index.count() == 40
+    index.upsert([entry(f"L-{n}", unit(1, n)) for n in range(20)])
+    assert index.count() == 20
+
+
+def test_threads_may_write_and_query_at_once(index):
+    errors = []
+
+    def work(n):
+        try:
+            for i in range(5):
+                index.upsert([entry(f"L-{n}-{i}", unit(1, n, i))])
+                index.query(unit(1), namespace=HERE, limit=2)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert index.count() == 20
+
+
+def test_a_clients_own_client_is_used_and_stays_open(folder, tag):
+    client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    index = ChromaIndex(client)
+    index.open(tag)
+    index.upsert([entry("L-a", unit(1))])
+    index.close()
+    assert len(client.list_collections()) == 1
+    client.close()
+
+
+def test_books_with_different_names_do_not_touch_each_other(folder, tag):
+    one, two = ChromaIndex(folder, name="one"), ChromaIndex(folder, name="two")
+    one.open(tag)
+    two.open(tag_of("another"))
+    one.upsert([entry("L-a", unit(1))])
+    two.reset()
+    assert (one.count(), two.count()) == (1, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_child_is_refused_and_leaves_the_parent_alone(index, folder, tag):
+    index.upsert([entry("L-a", unit(1))])
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for attempt in (index.count, lambda: ChromaIndex(folder).open(tag)):
+            try:
+                attempt()
+            except IndexUnavailable:
+                refused += 1
+        index.close()
+        folders._close_all()
+        os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert index.count() == 1
+    second = subprocess.run([sys.executable, "-c", OWN_AND_WAIT, folder], input="", capture_output=True, text=True, check=False)
+    assert "another process" in second.stderr
+
+
+@pytest.mark.parametrize("where", [3, None, object()])
+def test_what_is_no_place_is_refused(where):
+    with pytest.raises(InvalidInput, match=r"http\(s\)://"):
+        ChromaIndex(where)
+
+
+@pytest.mark.enable_socket
+def test_a_server_that_is_down_is_unavailable_and_its_password_stays_secret(tag):
+    index = ChromaIndex("http://me:hunter2@127.0.0.1:9/?key=hunter2")
+    with pytest.raises(IndexUnavailable, match=r"127\.0\.0\.1:9") as caught:
+        index.open(tag)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from langchain_reflect.errors import EmbedderChanged, InvalidInput
+from langchain_reflect.index.exact import ExactIndex, Rows, nearest
+
+from .conftest import entry, unit
+
+
+@given(
+    st.lists(arrays(np.float32, st.tuples(st.integers(0, 4), st.just(3)), elements=st.floats(-1, 1, width=32)), max_size=6),
+    st.integers(0, 8),
+)
+def test_nearest_is_the_sorted_best_row_of_each_lesson(lessons, limit):
+    named = [(f"L-{n}", rows) for n, rows in enumerate(lessons)]
+    query = np.array([0.6, 0.8, 0.0], np.float32)
+    expected = sorted(((name, float(np.clip((rows @ query).max(), -1, 1))) for name, rows in named if len(rows)), key=lambda h: -h[1])[
+        :limit
+    ]
+    found = nearest(Rows.of(named), query, limit)
+    assert [hit.similarity for hit in found] == pytest.approx([similarity for _, similarity in expected], abs=1e-5)
+
+
+def test_a_query_of_another_dimension_is_an_error():
+    with pytest.raises(InvalidInput, match=r"\(3,\)"):
+        nearest(Rows.of([("L-a", np.eye(2, dtype=np.float32))]), np.zeros(3, np.float32), 1)
+
+
+def test_vectors_of_another_dimension_are_refused(tag):
+    index = ExactIndex()
+    index.open(tag)
+    with pytest.raises(EmbedderChanged, match="L-a"):
+        index.upsert([entry("L-a", unit(1)[:3])])
