@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from langchain_reflect.errors import InvalidInput
-from langchain_reflect.types import Arm, LessonStatus
+from langchain_reflect.types import LessonStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,6 @@ class RecallPolicy:
     """Seconds that an agent run waits for recall, more than 0."""
     salt: str = ""
     """Changes which runs fall into which arm."""
-    arm: Arm | None = None
-    """Puts every run into this arm instead of drawing one; for paired comparisons."""
 
     def __post_init__(self) -> None:
         _check("k", self.k, 1, math.inf)
@@ -42,8 +40,6 @@ class RecallPolicy:
             _check("withhold", self.withhold, 0, 1)
         if not (_number(self.deadline) and self.deadline > 0):
             raise InvalidInput(f"deadline={self.deadline!r} is out of range: expected seconds greater than 0.")
-        if self.arm not in (None, "treated", "holdout", "placebo"):
-            raise InvalidInput(f"arm={self.arm!r} is unknown: expected 'treated', 'holdout', 'placebo' or None.")
 
     def withhold_probability(self, status: LessonStatus) -> float:
         """Probability with which a lesson of this status is left out of a run.

@@ -1,0 +1,172 @@
+"""A task becomes lessons for the prompt: assignment -> embedding -> candidates -> ranking -> withholding -> rendering.
+
+No model is called: recall is one embedding and one query. Whatever was eligible is accounted for in exposures, also where a run
+deliberately goes without, because that is what lessons are judged by.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import UUID
+
+import numpy as np
+from langchain_core.runnables import run_in_executor
+
+from langchain_reflect.index.base import Vector
+from langchain_reflect.index.embeddings import Embedder
+from langchain_reflect.recall.assignment import arm_of, is_withheld
+from langchain_reflect.recall.policy import RecallPolicy
+from langchain_reflect.recall.ranking import Ranked, floor_for, rank
+from langchain_reflect.recall.rendering import CountTokens, estimate_tokens, fit, frame, item
+from langchain_reflect.types import Arm, Exposure, Lesson, Match, Namespace, Recalled
+
+SPARE: Final = 8
+"""Candidates asked for beyond `k`, to replace near-twins."""
+
+
+class LessonSource(Protocol):
+    """What recall needs of a `LessonBook`."""
+
+    def candidates(self, vector: Vector, namespace: Namespace, limit: int) -> Sequence[tuple[Lesson, float]]:
+        """Servable lessons nearest to a vector, with their cosine."""
+
+    def vectors(self, lesson_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """For each lesson that has one, the vector of its condition and advice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for, as `Recaller.recall` describes it."""
+
+    task: str
+    namespace: Namespace
+    policy: RecallPolicy
+    unit: str | None
+    episode_id: UUID | None
+
+
+class Recaller:
+    """Finds the lessons that fit a task.
+
+    Args:
+        book: Where lessons come from.
+        embedder: The embedder that the book's lessons were embedded with.
+        count_tokens: Counts the tokens of a text for the model that will read it; the default guesses carefully.
+    """
+
+    def __init__(self, book: LessonSource, embedder: Embedder, *, count_tokens: CountTokens = estimate_tokens) -> None:
+        self._book = book
+        self._embedder = embedder
+        self._count = count_tokens
+
+    def recall(
+        self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None = None, episode_id: UUID | None = None
+    ) -> Recalled:
+        """The prompt block for a task, and an account of every lesson considered.
+
+        Args:
+            task: What is asked.
+            namespace: Whose lessons may be shown.
+            policy: How many, how close, how often none.
+            unit: What chance is drawn for, normally the run's id; None: a person asks, so there is neither holdout nor withholding.
+            episode_id: The run that the exposures belong to; None: no exposures are made.
+
+        Raises:
+            ReflectError: The embedder, the index or the ledger failed.
+        """
+        if not task.strip():
+            return Recalled(task=task, note="no lessons")
+        return self._compose(_Asked(task, namespace, policy, unit, episode_id), self._embedder.embed_query(task))
+
+    async def arecall(
+        self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None = None, episode_id: UUID | None = None
+    ) -> Recalled:
+        """Async `recall`."""
+        if not task.strip():
+            return Recalled(task=task, note="no lessons")
+        vector = await self._embedder.aembed_query(task)
+        return await run_in_executor(None, self._compose, _Asked(task, namespace, policy, unit, episode_id), vector)
+
+    def _compose(self, asked: _Asked, vector: Vector) -> Recalled:
+        policy = asked.policy
+        candidates = self._book.candidates(vector, asked.namespace, policy.k + SPARE)
+        twins = self._book.vectors([lesson.id for lesson, _ in candidates])
+        ranked = rank(candidates, vectors=twins, floor=floor_for(self._embedder.id, policy.floor), k=policy.k)
+        arm: Arm = "treated" if asked.unit is None else arm_of(asked.namespace, asked.unit, salt=policy.salt, holdout=policy.holdout)
+        _, matches = self._render([self._match(each) for each in ranked], policy)
+        matches = [_assigned(match, arm, asked) for match in matches]
+        # Fewer lessons leave more room, for examples and reasons.
+        block, matches = self._render(matches, policy)
+        return Recalled(
+            task=asked.task,
+            block=block,
+            arm=arm,
+            matches=tuple(matches),
+            exposures=() if asked.episode_id is None else _exposures(matches, arm, asked, asked.episode_id),
+            note="" if block else _why_nothing(matches, arm),
+        )
+
+    def _match(self, ranked: Ranked) -> Match:
+        return Match(
+            lesson=ranked.lesson,
+            similarity=ranked.similarity,
+            score=ranked.score,
+            tokens=self._count(item(ranked.lesson)),
+            kept=not ranked.dropped,
+            reason=ranked.dropped or "shown",
+        )
+
+    def _render(self, matches: Sequence[Match], policy: RecallPolicy) -> tuple[str, list[Match]]:
+        """The block of the matches that are kept, and all matches with those out for which there is no room."""
+        kept = [match.lesson for match in matches if match.kept]
+        ids = [lesson.id for lesson in kept]
+        forms = fit(kept, ids=ids, max_tokens=policy.max_tokens, count_tokens=self._count)
+        placed = dict(zip(ids, forms, strict=True))
+        return frame(forms, ids=ids), [self._placed(match, placed[match.lesson.id]) if match.kept else match for match in matches]
+
+    def _placed(self, match: Match, form: str) -> Match:
+        if not form:
+            return match.model_copy(update={"kept": False, "reason": "over budget"})
+        return match.model_copy(update={"tokens": self._count(form)})
+
+
+def _assigned(match: Match, arm: Arm, asked: _Asked) -> Match:
+    if not match.kept or asked.unit is None:
+        return match
+    if arm == "holdout":
+        return match.model_copy(update={"kept": False, "reason": "holdout"})
+    probability = asked.policy.withhold_probability(match.lesson.status)
+    if is_withheld(asked.namespace, asked.unit, match.lesson.id, salt=asked.policy.salt, probability=probability):
+        return match.model_copy(update={"kept": False, "reason": "withheld"})
+    return match
+
+
+def _exposures(matches: Sequence[Match], arm: Arm, asked: _Asked, episode_id: UUID) -> tuple[Exposure, ...]:
+    """One for each lesson that was eligible, shown or not. The probability of being shown is that within the arm: 0 in a holdout run."""
+
+    def probability(match: Match) -> float:
+        if arm == "holdout":
+            return 0.0
+        return 1.0 if asked.unit is None else 1.0 - asked.policy.withhold_probability(match.lesson.status)
+
+    eligible = [match for match in matches if match.kept or match.reason in ("withheld", "holdout")]
+    return tuple(
+        Exposure(
+            episode_id=episode_id,
+            lesson_id=match.lesson.id,
+            revision=match.lesson.revision,
+            shown=match.kept,
+            probability=probability(match),
+            arm=arm,
+            rank=place,
+            score=match.similarity,
+            tokens=match.tokens,
+        )
+        for place, match in enumerate(eligible)
+    )
+
+
+def _why_nothing(matches: Sequence[Match], arm: Arm) -> str:
+    if arm == "holdout":
+        return "holdout"
+    return matches[0].reason if matches else "no lessons"
