@@ -17,8 +17,9 @@ ReflectError
 └── MissingExtra (ImportError)           an optional dependency is not installed
 ```
 
-One `except ReflectError` catches them all, and each is also the builtin that a reader expects. Messages name the value with `repr`, say what was
-expected, and show the way out. Inside the user's agent run nothing is raised: the run goes on without lessons and a warning is logged.
+One `except ReflectError` catches them all, and each is also the builtin that a reader expects. Messages name the value with
+`repr`, say what was expected, and show the way out. Inside the user's agent run nothing is raised: the run goes on without
+lessons and a warning is logged.
 """
 
 

@@ -350,5 +350,7 @@ def resolve(outcomes: Sequence[Outcome]) -> float | None:
     judged = [o for o in outcomes if o.reward is not None]
     if not judged:
         return None
-    best = max(judged, key=lambda o: (-source_rank(o.source), o.observed_at, o.model_dump_json(include={"reward", "feedback", "source", "key"})))
+    best = max(
+        judged, key=lambda o: (-source_rank(o.source), o.observed_at, o.model_dump_json(include={"reward", "feedback", "source", "key"}))
+    )
     return best.reward

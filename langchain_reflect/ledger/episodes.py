@@ -1,0 +1,152 @@
+"""Rows of episodes, trajectories and exposures."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, Row, Select, and_, delete, exists, or_, select
+
+from langchain_reflect.errors import EpisodeNotFound
+from langchain_reflect.ledger import tables
+from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, now
+
+_COLUMNS = [c.name for c in tables.episodes.columns]
+
+
+def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]) -> None:
+    """Insert or replace an episode with its trajectory, metadata and exposures."""
+    insert = tables.insert(connection.dialect.name)
+    row: dict[str, Any] = episode.model_dump(include=set(_COLUMNS)) | {
+        "usage": episode.usage.model_dump(),
+        "metadata": episode.metadata,
+        "shown": list(episode.shown),
+    }
+    statement = insert(tables.episodes).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
+    packed = {"episode_id": episode.id, "data": _pack(episode)}
+    statement = insert(tables.trajectories).values(packed)
+    connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_={"data": statement.excluded.data}))
+    _save_metadata(connection, episode)
+    for exposure in exposures:
+        values = exposure.model_dump() | {"shown": int(exposure.shown)}
+        connection.execute(insert(tables.exposures).values(values).on_conflict_do_nothing())
+
+
+def _save_metadata(connection: Connection, episode: Episode) -> None:
+    connection.execute(delete(tables.episode_metadata).where(tables.episode_metadata.c.episode_id == episode.id))
+    rows = [
+        {"episode_id": episode.id, "key": key, "value": json.dumps(value)}
+        for key, value in episode.metadata.items()
+        if isinstance(value, str | int | float | bool)
+    ]
+    if rows:
+        connection.execute(tables.episode_metadata.insert(), rows)
+
+
+def load(connection: Connection, episode_id: UUID) -> Episode:
+    """One episode with its trajectory."""
+    found = _with_trajectories(connection, select(tables.episodes).where(tables.episodes.c.id == episode_id))
+    if not found:
+        raise EpisodeNotFound(f"no episode {str(episode_id)!r} in the ledger; `reflect episodes` lists them")
+    return found[0]
+
+
+def find(
+    connection: Connection,
+    *,
+    namespace: Namespace | None,
+    graph: str | None,
+    status: EpisodeStatus | None,
+    metadata: Mapping[str, JsonValue] | None,
+    limit: int,
+) -> list[Episode]:
+    """Episodes that match, newest first."""
+    table = tables.episodes
+    query = select(table).order_by(table.c.started_at.desc(), table.c.id).limit(limit)
+    wanted: dict[str, Namespace | str | None] = {"namespace": namespace, "graph": graph, "status": status}
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(table.c[column] == value)
+    pairs = tables.episode_metadata.c
+    for key, given in (metadata or {}).items():
+        query = query.where(exists().where(and_(pairs.episode_id == table.c.id, pairs.key == key, pairs.value == json.dumps(given))))
+    return _with_trajectories(connection, query)
+
+
+def judged(connection: Connection, *, namespace: Namespace | None, graph: str | None, unreflected: bool, limit: int) -> list[Episode]:
+    """Episodes that have an outcome, oldest first.
+
+    With `unreflected`, only those that no reflection has seen since their last outcome, and all that share a `task_key` with one
+    of them (so that a late outcome reopens its group).
+    """
+    table = tables.episodes
+    query = (
+        select(table)
+        .where(exists().where(tables.outcomes.c.episode_id == table.c.id))
+        .order_by(table.c.started_at, table.c.id)
+        .limit(limit)
+    )
+    if namespace is not None:
+        query = query.where(table.c.namespace == namespace)
+    if graph is not None:
+        query = query.where(table.c.graph == graph)
+    if unreflected:
+        query = query.where(_unreflected_or_reopened())
+    return _with_trajectories(connection, query)
+
+
+def _unreflected_or_reopened() -> Any:
+    table, other = tables.episodes, tables.episodes.alias("sibling")
+    sibling_is_new = exists().where(
+        and_(
+            other.c.task_key == table.c.task_key,
+            other.c.namespace == table.c.namespace,
+            other.c.graph == table.c.graph,
+            exists().where(tables.outcomes.c.episode_id == other.c.id),
+            ~exists().where(tables.reflected.c.episode_id == other.c.id),
+        )
+    )
+    return or_(~exists().where(tables.reflected.c.episode_id == table.c.id), sibling_is_new)
+
+
+def mark_reflected(connection: Connection, reflection_id: str, episode_ids: Iterable[UUID]) -> None:
+    """Note that a reflection has seen these episodes."""
+    insert = tables.insert(connection.dialect.name)
+    for episode_id in episode_ids:
+        statement = insert(tables.reflected).values(episode_id=episode_id, reflection_id=reflection_id, at=now())
+        changes = {"reflection_id": statement.excluded.reflection_id, "at": statement.excluded.at}
+        connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_=changes))
+
+
+def exposures_of(connection: Connection, *, episode_id: UUID | None, lesson_id: str | None) -> list[Exposure]:
+    """Exposures of an episode or of a lesson (or all), by rank."""
+    table = tables.exposures
+    query = select(table).order_by(table.c.episode_id, table.c.rank)
+    if episode_id is not None:
+        query = query.where(table.c.episode_id == episode_id)
+    if lesson_id is not None:
+        query = query.where(table.c.lesson_id == lesson_id)
+    return [Exposure(**(row._asdict() | {"shown": bool(row.shown)})) for row in connection.execute(query)]
+
+
+def _with_trajectories(connection: Connection, query: Select[Any]) -> list[Episode]:
+    rows = connection.execute(query).all()
+    found: dict[UUID, bytes] = {}
+    for start in range(0, len(rows), 500):
+        ids = [row.id for row in rows[start : start + 500]]
+        packed = select(tables.trajectories).where(tables.trajectories.c.episode_id.in_(ids))
+        found |= {row.episode_id: row.data for row in connection.execute(packed)}
+    return [_episode(row, found.get(row.id)) for row in rows]
+
+
+def _episode(row: Row[Any], packed: bytes | None) -> Episode:
+    more = json.loads(zlib.decompress(packed)) if packed else {}
+    return Episode.model_validate(row._asdict() | more)
+
+
+def _pack(episode: Episode) -> bytes:
+    text = episode.model_dump_json(include={"steps", "result"})
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), level=3)

@@ -1,0 +1,342 @@
+"""The ledger: the SQL record that everything else can be rebuilt from.
+
+A process that only records outcomes needs this class and nothing more: no model, no embeddings, no Chroma. Every method opens
+one transaction of its own, so an object can be shared by threads; several processes may use one ledger at once.
+"""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, Self, Unpack
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, delete, func, select
+
+from langchain_reflect.errors import InvalidInput
+from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, tables
+from langchain_reflect.ledger.engine import Durability, open_engine, transaction, url_of
+from langchain_reflect.ledger.lessons import LessonVectors, Vector
+from langchain_reflect.ledger.outcomes import OutcomeFields
+from langchain_reflect.types import (
+    Episode,
+    EpisodeStatus,
+    Exposure,
+    Lesson,
+    LessonStatus,
+    Namespace,
+    Outcome,
+    ReflectionReport,
+    Revision,
+    Rollout,
+    now,
+    resolve,
+)
+
+_VERSION_KEY: Final = "lessons_version"
+
+
+class Ledger:
+    """Episodes, outcomes, exposures, lessons and reflections in SQLite or PostgreSQL.
+
+    Args:
+        url: A folder (the file is `ledger.db` in it), a `.db` file, or a URL: `sqlite:///FILE`, `postgresql+psycopg://USER@HOST/NAME`.
+        durability: `full`: an acknowledged write survives a power cut; `fast`: a killed process only (SQLite `synchronous=NORMAL`).
+
+    Raises:
+        LedgerError: The place cannot be written, or the database refuses.
+        LedgerTooNew: The schema was written by a newer release.
+        InvalidInput: The URL cannot be read.
+    """
+
+    def __init__(self, url: str | Path, *, durability: Durability = "full") -> None:
+        if durability not in ("full", "fast"):
+            raise InvalidInput(f"durability {durability!r} is unknown; expected 'full' or 'fast'")
+        self.url = url_of(url)
+        self._engine = open_engine(self.url, durability)
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        with self._read() as connection:
+            current = migrations.is_current(connection)
+            if current:
+                migrations.refuse_newer(connection)
+        if not current:
+            with self._write() as connection:
+                migrations.migrate(connection)
+
+    # Episodes
+
+    def save_episode(self, episode: Episode, exposures: Sequence[Exposure] = ()) -> None:
+        """Insert or replace an episode by its id, with its exposures (the first report of an exposure stays)."""
+        with self._write() as connection:
+            episodes.save(connection, episode, exposures)
+
+    def save_episodes(self, batch: Iterable[tuple[Episode, Sequence[Exposure]]]) -> None:
+        """`save_episode` for many in one transaction, which costs one disk flush."""
+        with self._write() as connection:
+            for episode, exposures in batch:
+                episodes.save(connection, episode, exposures)
+
+    def episode(self, episode_id: UUID | str) -> Episode:
+        """One episode with its trajectory.
+
+        Raises:
+            EpisodeNotFound: The id is unknown.
+        """
+        with self._read() as connection:
+            return episodes.load(connection, outcomes.episode_id_of(episode_id))
+
+    def episodes(
+        self,
+        *,
+        namespace: Namespace | None = None,
+        graph: str | None = None,
+        status: EpisodeStatus | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+        limit: int = 100,
+    ) -> list[Episode]:
+        """Episodes that match all that is given, newest first."""
+        with self._read() as connection:
+            return episodes.find(connection, namespace=namespace, graph=graph, status=status, metadata=metadata, limit=limit)
+
+    def exposures(self, *, episode_id: UUID | str | None = None, lesson_id: str | None = None) -> list[Exposure]:
+        """Exposures of an episode, of a lesson, or all."""
+        wanted = None if episode_id is None else outcomes.episode_id_of(episode_id)
+        with self._read() as connection:
+            return episodes.exposures_of(connection, episode_id=wanted, lesson_id=lesson_id)
+
+    # Outcomes
+
+    def record_outcome(self, episode_id: UUID | str, **given: Unpack[OutcomeFields]) -> Outcome:
+        """Keep a judgement of an episode; durable when this returns.
+
+        Idempotent by (episode, source, key): the same content again changes nothing; another content counts if its `observed_at`
+        is later. The episode may be recorded later.
+
+        Args:
+            episode_id: Id of the episode, which is the run's root `run_id`.
+            **given: `reward` in [0, 1] or a bool; `feedback` text; `source`, default `user`; `key` that tells several outcomes of
+                one source apart; `observed_at`, default now; `detail`, plain JSON; `strict`: another content for a known key is an
+                error.
+
+        Returns:
+            The outcome that counts now for this (episode, source, key).
+
+        Raises:
+            InvalidInput: The reward is not in [0, 1], or neither reward nor feedback is given.
+            OutcomeConflict: `strict=True` and another content is known.
+        """
+        return self.record_outcomes([(episode_id, given)])[0]
+
+    async def arecord_outcome(self, episode_id: UUID | str, **given: Unpack[OutcomeFields]) -> Outcome:
+        """Async `record_outcome`."""
+        return await asyncio.to_thread(partial(self.record_outcome, episode_id, **given))
+
+    def record_outcomes(self, batch: Iterable[tuple[UUID | str, OutcomeFields]]) -> list[Outcome]:
+        """`record_outcome` for many in one transaction: all or none."""
+        checked = [(outcomes.validated(episode_id, given), given.get("strict", False)) for episode_id, given in batch]
+        with self._write() as connection:
+            return [outcomes.record(connection, outcome, strict=strict) for outcome, strict in checked]
+
+    def outcomes(self, episode_id: UUID | str) -> list[Outcome]:
+        """The outcomes that count for an episode, oldest judgement first; empty if there are none."""
+        wanted = outcomes.episode_id_of(episode_id)
+        with self._read() as connection:
+            return outcomes.by_episode(connection, [wanted]).get(wanted, [])
+
+    def rollouts(
+        self, *, namespace: Namespace | None = None, graph: str | None = None, unreflected: bool = False, limit: int = 10_000
+    ) -> list[Rollout]:
+        """Judged episodes with their outcomes and the resolved reward, oldest first.
+
+        Args:
+            namespace: Only this namespace.
+            graph: Only this graph.
+            unreflected: Only those no reflection has seen since their last outcome, and their siblings by `task_key`.
+            limit: At most so many.
+        """
+        with self._read() as connection:
+            found = episodes.judged(connection, namespace=namespace, graph=graph, unreflected=unreflected, limit=limit)
+            judged = outcomes.by_episode(connection, [e.id for e in found])
+        return [Rollout(episode=e, outcomes=tuple(judged[e.id]), reward=resolve(judged[e.id])) for e in found]
+
+    # Reflections
+
+    def mark_reflected(self, reflection_id: str, episode_ids: Iterable[UUID]) -> None:
+        """Note that a reflection has seen these episodes; a new outcome of one clears its mark."""
+        with self._write() as connection:
+            episodes.mark_reflected(connection, reflection_id, episode_ids)
+
+    def save_reflection(self, report: ReflectionReport, *, replies: JsonValue = None) -> None:
+        """Keep what a reflection did and the model's raw replies."""
+        with self._write() as connection:
+            row = {"id": report.id, "at": now(), "report": report.model_dump(mode="json"), "replies": replies}
+            statement = tables.insert(connection.dialect.name)(tables.reflections).values(row)
+            changes = {k: statement.excluded[k] for k in ("report", "replies")}
+            connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes))
+
+    def reflections(self, limit: int = 100) -> list[ReflectionReport]:
+        """Reports of reflections, newest first."""
+        with self._read() as connection:
+            query = select(tables.reflections.c.report).order_by(tables.reflections.c.at.desc()).limit(limit)
+            return [ReflectionReport.model_validate(report) for report in connection.execute(query).scalars()]
+
+    def reflection_replies(self, reflection_id: str) -> JsonValue:
+        """The model's raw replies of one reflection; None if it is unknown."""
+        with self._read() as connection:
+            query = select(tables.reflections.c.replies).where(tables.reflections.c.id == reflection_id)
+            replies: JsonValue = connection.execute(query).scalar()
+            return replies
+
+    # Lessons
+
+    def append_revisions(self, revisions: Sequence[Revision]) -> None:
+        """Apply changes to lessons, all or none, and queue them for the index.
+
+        Raises:
+            LedgerError: Somebody else changed one of the lessons meanwhile.
+        """
+        if not revisions:
+            return
+        with self._write() as connection:
+            lessons.append(connection, revisions)
+            self._bump(connection)
+
+    def lesson(self, lesson_id: str, *, namespace: Namespace | None = None) -> Lesson:
+        """One lesson.
+
+        Raises:
+            LessonNotFound: The id is unknown (in this namespace).
+        """
+        with self._read() as connection:
+            return lessons.one(connection, lesson_id, namespace)
+
+    def lessons(
+        self,
+        *,
+        namespace: Namespace | None = None,
+        statuses: Collection[LessonStatus] | None = None,
+        ids: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Lesson]:
+        """Lessons that match all that is given, by id."""
+        with self._read() as connection:
+            return lessons.find(connection, namespace=namespace, statuses=statuses, ids=ids, limit=limit)
+
+    def revisions(self, lesson_id: str) -> list[Revision]:
+        """All revisions of a lesson, oldest first; empty if the id is unknown."""
+        with self._read() as connection:
+            return lessons.history(connection, lesson_id)
+
+    # Vectors and the index
+
+    def missing_texts(self, embedder: str, of: Iterable[Lesson]) -> list[str]:
+        """Texts of these lessons that have no vector by this embedder yet."""
+        with self._read() as connection:
+            return lessons.missing_texts(connection, embedder, of)
+
+    def put_vectors(self, embedder: str, vectors: Mapping[str, Vector]) -> None:
+        """Keep the vectors of texts; known ones stay as they are."""
+        if not vectors:
+            return
+        with self._write() as connection:
+            lessons.put_vectors(connection, embedder, vectors)
+            self._bump(connection)
+
+    def vectors(
+        self,
+        embedder: str,
+        *,
+        namespace: Namespace | None = None,
+        statuses: Collection[LessonStatus] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> list[LessonVectors]:
+        """Vectors of the lessons that match."""
+        with self._read() as connection:
+            return lessons.read_vectors(connection, embedder, namespace=namespace, statuses=statuses, ids=ids)
+
+    def outbox(self) -> list[tuple[str, int]]:
+        """Lessons (id, revision) whose entry in the index is behind."""
+        with self._read() as connection:
+            return [(row.lesson_id, row.revision) for row in connection.execute(select(tables.index_outbox))]
+
+    def outbox_done(self, rows: Iterable[tuple[str, int]]) -> None:
+        """Take lessons out of the outbox, unless a newer revision has been queued meanwhile."""
+        with self._write() as connection:
+            for lesson_id, revision in rows:
+                table = tables.index_outbox
+                connection.execute(delete(table).where(table.c.lesson_id == lesson_id, table.c.revision == revision))
+
+    def lessons_version(self) -> int:
+        """A number that grows whenever lessons or vectors change, by whatever process."""
+        return int(self.meta(_VERSION_KEY) or 0)
+
+    # Everything else
+
+    def meta(self, key: str) -> str | None:
+        """A small value kept beside the data."""
+        with self._read() as connection:
+            return connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == key)).scalar()
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a small value beside the data."""
+        with self._write() as connection:
+            self._set_meta(connection, key, value)
+
+    def counts(self) -> dict[str, int]:
+        """Rows by noun, for status displays."""
+        counted = {
+            "episodes": tables.episodes,
+            "outcomes": tables.outcomes,
+            "exposures": tables.exposures,
+            "lessons": tables.lessons,
+            "revisions": tables.revisions,
+            "reflections": tables.reflections,
+        }
+        with self._read() as connection:
+            return {name: connection.execute(select(func.count()).select_from(table)).scalar_one() for name, table in counted.items()}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.url.render_as_string(hide_password=True)!r})"
+
+    def _bump(self, connection: Connection) -> None:
+        value = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == _VERSION_KEY)).scalar()
+        self._set_meta(connection, _VERSION_KEY, json.dumps(int(value or 0) + 1))
+
+    @staticmethod
+    def _set_meta(connection: Connection, key: str, value: str) -> None:
+        statement = tables.insert(connection.dialect.name)(tables.meta).values(key=key, value=value)
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": statement.excluded.value}))
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        self._forget_after_fork()
+        with transaction(self._engine, write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        self._forget_after_fork()
+        with transaction(self._engine, write=True) as connection:
+            yield connection
+
+    def _forget_after_fork(self) -> None:
+        if self._pid != os.getpid():
+            with self._lock:
+                self._engine.dispose(close=False)
+                self._pid = os.getpid()

@@ -1,0 +1,170 @@
+"""Rows of lessons: revisions, the book folded from them, vectors, and what the index still has to take in.
+
+A vector belongs to a text and an embedder, not to a lesson, so nothing is ever embedded twice: a reworded lesson brings new
+texts, a restored one finds its vectors again.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, and_, delete, select
+
+from langchain_reflect.errors import LedgerError, LessonNotFound
+from langchain_reflect.ledger import tables
+from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class LessonVectors:
+    """The vectors of one lesson: its text first, then its source tasks."""
+
+    lesson_id: str
+    revision: int
+    namespace: Namespace
+    status: LessonStatus
+    vectors: Vector
+    """Shape (n, dimension), n >= 1, rows of length 1."""
+
+
+def texts_of(lesson: Lesson) -> list[str]:
+    """The texts by which a lesson is found: condition and advice first, then the tasks it came from."""
+    return list(dict.fromkeys([lesson.key_text(), *lesson.tasks]))
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def append(connection: Connection, revisions: Sequence[Revision]) -> None:
+    """Keep revisions, refresh the folded lessons, and queue them for the index.
+
+    Raises:
+        LedgerError: A revision does not follow the last one of its lesson, because somebody else changed the lesson meanwhile.
+    """
+    for revision in revisions:
+        lesson = revision.lesson
+        head = connection.execute(select(tables.lessons.c.revision).where(tables.lessons.c.id == lesson.id)).scalar() or 0
+        if lesson.revision != head + 1:
+            raise LedgerError(f"lesson {lesson.id!r} is at revision {head}, {lesson.revision} cannot follow; read it again and retry")
+        body = lesson.model_dump(mode="json")
+        connection.execute(
+            tables.revisions.insert().values(
+                lesson_id=lesson.id,
+                revision=lesson.revision,
+                kind=revision.kind,
+                actor=revision.actor,
+                reason=revision.reason,
+                at=revision.at,
+                body=body,
+            )
+        )
+        _put_head(connection, lesson, body)
+
+
+def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any]) -> None:
+    insert = tables.insert(connection.dialect.name)
+    row = {"id": lesson.id, "namespace": lesson.namespace, "status": lesson.status, "revision": lesson.revision, "body": body}
+    statement = insert(tables.lessons).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
+    connection.execute(delete(tables.lesson_texts).where(tables.lesson_texts.c.lesson_id == lesson.id))
+    connection.execute(
+        tables.lesson_texts.insert(),
+        [{"lesson_id": lesson.id, "position": i, "text_hash": text_hash(text)} for i, text in enumerate(texts_of(lesson))],
+    )
+    statement = insert(tables.index_outbox).values(lesson_id=lesson.id, revision=lesson.revision)
+    connection.execute(statement.on_conflict_do_update(index_elements=["lesson_id"], set_={"revision": statement.excluded.revision}))
+
+
+def find(
+    connection: Connection,
+    *,
+    namespace: Namespace | None,
+    statuses: Collection[LessonStatus] | None,
+    ids: Collection[str] | None,
+    limit: int | None,
+) -> list[Lesson]:
+    """Lessons that match, by id."""
+    query = select(tables.lessons.c.body).order_by(tables.lessons.c.id)
+    for condition in _conditions(namespace, statuses, ids):
+        query = query.where(condition)
+    if limit is not None:
+        query = query.limit(limit)
+    return [Lesson.model_validate(body) for body in connection.execute(query).scalars()]
+
+
+def one(connection: Connection, lesson_id: str, namespace: Namespace | None) -> Lesson:
+    """One lesson; a lesson of another namespace answers like an unknown one."""
+    found = find(connection, namespace=namespace, statuses=None, ids=[lesson_id], limit=None)
+    if not found:
+        raise LessonNotFound(f"no lesson {lesson_id!r} in the ledger; `reflect lessons list` shows them")
+    return found[0]
+
+
+def history(connection: Connection, lesson_id: str) -> list[Revision]:
+    """All revisions of a lesson, oldest first."""
+    table = tables.revisions
+    rows = connection.execute(select(table).where(table.c.lesson_id == lesson_id).order_by(table.c.revision))
+    return [Revision(lesson=Lesson.model_validate(r.body), kind=r.kind, actor=r.actor, reason=r.reason, at=r.at) for r in rows]
+
+
+def put_vectors(connection: Connection, embedder: str, vectors: Mapping[str, Vector]) -> None:
+    """Keep the vectors of texts."""
+    insert = tables.insert(connection.dialect.name)
+    rows = [{"text_hash": text_hash(t), "embedder": embedder, "data": np.asarray(v, "<f4").tobytes()} for t, v in vectors.items()]
+    for row in rows:
+        connection.execute(insert(tables.vectors).values(row).on_conflict_do_nothing())
+
+
+def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesson]) -> list[str]:
+    """Texts of these lessons that have no vector by this embedder yet."""
+    texts = {text_hash(text): text for lesson in lessons for text in texts_of(lesson)}
+    hashes = list(texts)
+    for start in range(0, len(hashes), 500):
+        query = select(tables.vectors.c.text_hash).where(
+            tables.vectors.c.embedder == embedder, tables.vectors.c.text_hash.in_(hashes[start : start + 500])
+        )
+        for known in connection.execute(query).scalars():
+            del texts[known]
+    return list(texts.values())
+
+
+def read_vectors(
+    connection: Connection,
+    embedder: str,
+    *,
+    namespace: Namespace | None,
+    statuses: Collection[LessonStatus] | None,
+    ids: Collection[str] | None,
+) -> list[LessonVectors]:
+    """Vectors of the lessons that match; lessons without any are left out."""
+    query = (
+        select(tables.lessons.c.id, tables.lessons.c.revision, tables.lessons.c.namespace, tables.lessons.c.status, tables.vectors.c.data)
+        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
+        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
+        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
+    )
+    for condition in _conditions(namespace, statuses, ids):
+        query = query.where(condition)
+    found: dict[str, tuple[Any, list[Vector]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.id, (row, []))[1].append(np.frombuffer(row.data, "<f4"))
+    return [LessonVectors(row.id, row.revision, row.namespace, row.status, np.stack(rows)) for row, rows in found.values()]
+
+
+def _conditions(namespace: Namespace | None, statuses: Collection[LessonStatus] | None, ids: Collection[str] | None) -> list[Any]:
+    columns = tables.lessons.c
+    conditions: list[Any] = []
+    if namespace is not None:
+        conditions.append(columns.namespace == namespace)
+    if statuses is not None:
+        conditions.append(columns.status.in_(sorted(statuses)))
+    if ids is not None:
+        conditions.append(columns.id.in_(list(ids)))
+    return conditions
