@@ -20,7 +20,9 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.errors import GraphDrained, GraphInterrupt, ParentCommand
 
 from langchain_reflect.agents.placement import Placement
+from langchain_reflect.recording.messages import read_messages
 from langchain_reflect.recording.plain import Clean, clean_text, describe_error, plain
+from langchain_reflect.recording.task import messages_of
 from langchain_reflect.recording.tracer import EpisodeHandler, Tape
 from langchain_reflect.recording.trajectory import model_of, steps_of, strip_block, total_usage
 from langchain_reflect.types import Arm, Episode, EpisodeStatus, Exposure, LessonText, Namespace, now
@@ -71,6 +73,10 @@ class OpenEpisode:
     """Whether the block really was put before a model."""
     tape: Tape = field(default_factory=lambda: Tape(None))
     placement: Placement = field(default_factory=Placement)
+    in_state: bool = False
+    """Whether a node of the user's own graph has taken the block, so that no view shows it a second time."""
+    begun_elsewhere: bool = False
+    """Whether the ledger knows better what was shown, because another process opened the episode."""
     children: int = 0
     """Episodes of wrapped graphs inside this one, so far."""
 
@@ -169,7 +175,8 @@ def close_episode(episode: OpenEpisode, error: BaseException | None) -> None:
 
 def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Exposure, ...]]:
     """The episode and its exposures, as they are stored."""
-    steps = steps_of(episode.tape.events, clean)
+    output, events = episode.tape.output, list(episode.tape.events)
+    steps = steps_of(events, clean) or read_messages(messages_of(output), clean=lambda text: clean(strip_block(text))).steps
     shown = episode.shown
     stored = Episode(
         id=episode.id,
@@ -181,7 +188,7 @@ def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Expos
         thread_id=episode.thread_id,
         started_at=episode.started_at,
         ended_at=episode.ended_at,
-        result=plain(episode.tape.output, lambda text: clean(strip_block(text))),
+        result=plain(output, lambda text: clean(strip_block(text))),
         error=None if episode.error is None else clean_text(episode.error, clean),
         steps=steps,
         shown=shown.lessons if episode.placed else (),

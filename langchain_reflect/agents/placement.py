@@ -16,7 +16,7 @@ from langgraph.types import Command, Overwrite, Send
 from pydantic import BaseModel
 
 Where = Literal["system", "human"]
-_DEPTH: Final = 4
+_DEPTH: Final = 7
 """How deep lessons are looked for in what a node returns."""
 _SYSTEM: Final = frozenset({"system", "developer"})
 _HUMAN: Final = frozenset({"human", "user"})

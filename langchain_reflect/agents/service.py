@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
@@ -25,7 +26,7 @@ from langchain_reflect.agents.episodes import OpenEpisode, Shown, announce, clos
 from langchain_reflect.agents.forced import Forced, in_force
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.namespaces import check_namespace, fill_namespace
-from langchain_reflect.errors import InvalidInput, TaskNotFound
+from langchain_reflect.errors import EpisodeNotFound, InvalidInput, TaskNotFound
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import placebo, render
 from langchain_reflect.recording.plain import plain
@@ -62,8 +63,11 @@ class Records(Protocol):
         """Wait until all is written."""
 
 
-class Judges(Protocol):
-    """What keeps outcomes."""
+class Keeps(Protocol):
+    """What keeps outcomes, and knows episodes that another process began."""
+
+    def episode(self, episode_id: UUID) -> Episode:
+        """One episode."""
 
     def record_outcome(self, episode_id: UUID, **given: Any) -> Outcome:
         """Keep a judgement."""
@@ -89,7 +93,7 @@ class AgentService:
 
     recaller: Recalls | None = None
     recorder: Records | None = None
-    ledger: Judges | None = None
+    ledger: Keeps | None = None
     policy: RecallPolicy = field(default_factory=RecallPolicy)
     namespace: Namespace = ("default",)
     verifier: Verify | None = None
@@ -99,6 +103,7 @@ class AgentService:
     _calls: DaemonCalls = field(default_factory=DaemonCalls, repr=False)
     _used_ids: "OrderedDict[UUID, int]" = field(default_factory=OrderedDict, repr=False)
     _threads: "OrderedDict[tuple[str, str], tuple[str, Shown]]" = field(default_factory=OrderedDict, repr=False)
+    _kept: "OrderedDict[UUID, OpenEpisode]" = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -145,6 +150,7 @@ class AgentService:
         owner: object = None,
         traced: bool = True,
         resumes: bool = False,
+        episode_id: UUID | None = None,
     ) -> tuple[OpenEpisode, Callable[[], Shown] | None]:
         """The episode without its lessons, and the call that gets them (None if there is nothing to ask).
 
@@ -157,15 +163,16 @@ class AgentService:
             owner: Token of the wrapper.
             traced: Whether callbacks show the run's root with the episode's run id.
             resumes: Whether the input continues a thread instead of asking something new.
+            episode_id: Id of an episode that was opened before.
         """
         configs: list[RunnableConfig] = [c for c in (var_child_runnable_config.get(), bound, config) if c]
         configurable = _merged(configs, "configurable")
         parent = next((e for c in reversed(configs) if (e := episode_in(c.get("callbacks")))), None)
         force = in_force()
-        episode_id, root = self._ids(config, bound, parent, configurable)
+        chosen, root = (episode_id, episode_id) if episode_id else self._ids(config, bound, parent, configurable)
         thread = configurable.get("thread_id")
         episode = OpenEpisode(
-            id=episode_id,
+            id=chosen,
             graph=graph,
             task="",
             namespace=fill_namespace(self.namespace, configurable),
@@ -181,7 +188,7 @@ class AgentService:
             parent.tape.mute(root)
         known = self._threads.get((graph, episode.thread_id or "")) if resumes else None
         if known is not None:
-            episode.task, episode.shown = known[0], _copied(known[1], episode_id)
+            episode.task, episode.shown = known[0], _copied(known[1], chosen)
             return episode, None
         episode.task, readable = self._task(given, task, resumes=resumes)
         return episode, self._lessons_for(episode, force) if readable else None
@@ -190,7 +197,7 @@ class AgentService:
         self, config: RunnableConfig | None, bound: RunnableConfig | None, parent: OpenEpisode | None, configurable: Mapping[str, Any]
     ) -> tuple[UUID, UUID]:
         """Id of the episode and of the root run: equal, unless the caller uses one run id twice."""
-        wanted = (config or {}).get("run_id") or (bound or {}).get("run_id")
+        wanted: Any = (config or {}).get("run_id") or (bound or {}).get("run_id")
         if wanted is None:
             made = new_id() if parent is None else parent.next_child(str(configurable.get("checkpoint_ns") or ""))
             return made, made
@@ -224,6 +231,39 @@ class AgentService:
             self.health.note(f"not opened: {error}", f"no lessons and no episode: {error}", error=error, level=logging.ERROR)
         else:
             self.health.note("not opened", f"no lessons and no episode: {type(error).__name__}: {error}", error=error)
+
+    # Episodes that live longer than one call of ours: middleware and plain nodes
+
+    def begin(self, episode: OpenEpisode) -> None:
+        """Record an episode as running, so that a run that never gets to its end leaves a trace."""
+        if self.recorder is not None and episode.record:
+            self.recorder.submit(partial(self._record, episode))
+
+    def keep(self, episode: OpenEpisode | None) -> OpenEpisode | None:
+        """Keep an open episode for `kept`."""
+        if episode is not None:
+            with self._lock:
+                _remember(self._kept, episode.id, episode)
+        return episode
+
+    def kept(self, episode_id: UUID | None) -> OpenEpisode | None:
+        """The open episode of this id, if it was opened in this process."""
+        return None if episode_id is None else self._kept.get(episode_id)
+
+    def let_go(self, episode_id: UUID) -> None:
+        """Forget an open episode."""
+        with self._lock:
+            self._kept.pop(episode_id, None)
+
+    def continued(self, episode_id: UUID, given: Any, *, graph: str, task: TaskReader | None) -> OpenEpisode | None:
+        """An episode that another process opened, without asking for lessons again; None if that fails."""
+        try:
+            episode, _ = self._prepare(given, None, graph=graph, task=task, traced=False, episode_id=episode_id)
+        except Exception as error:  # noqa: BLE001 - the agent's run must go on
+            self._failed_to_open(error)
+            return None
+        episode.begun_elsewhere = True
+        return episode
 
     # Recall
 
@@ -298,7 +338,13 @@ class AgentService:
         if not episode.task:
             first = next((e.input for e in episode.tape.events if e.kind == "model" and isinstance(e.input, list)), None)
             episode.task = task_of(first) if first else "(continued)"
-        return to_episode(episode, self.redact)
+        stored, exposures = to_episode(episode, self.redact)
+        if episode.begun_elsewhere and self.ledger is not None:
+            with suppress(EpisodeNotFound):
+                earlier = self.ledger.episode(episode.id)
+                kept = {name: getattr(earlier, name) for name in ("started_at", "shown", "arm", "task")}
+                stored = stored.model_copy(update=kept)
+        return stored, exposures
 
     def _judge(self, episode: OpenEpisode, verify: Verify, stored: Episode) -> None:
         """Ask the verifier and keep what it says."""

@@ -44,7 +44,7 @@ class ViewOptions:
 
 def see(state: Any, episode: OpenEpisode, options: ViewOptions) -> Any:
     """What a node sees instead of its state; the state itself if there is nothing to show or no place for it."""
-    if not episode.shown.block:
+    if not episode.shown.block or episode.in_state:
         return state
     if options.inject is not None or options.view is not None:
         return _made_by_user(state, episode, options)
@@ -103,7 +103,7 @@ class LessonView(Runnable[Any, Any]):
 
     def __init__(self, bound: Runnable[Any, Any], options: ViewOptions, *, enter: bool = True, leave: bool = True) -> None:
         self.bound = bound
-        self.name = bound.name
+        self.name = getattr(bound, "name", None)
         self.options = options
         self.enter = enter
         self.leave = leave
