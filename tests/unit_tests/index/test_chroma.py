@@ -208,7 +208,7 @@ def test_threads_may_write_and_query_at_once(index):
             for i in range(5):
                 index.upsert([entry(f"L-{n}-{i}", unit(1, n, i))])
                 index.query(unit(1), namespace=HERE, limit=2)
-        except Exception as error:
+        except IndexUnavailable as error:
             errors.append(error)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]

@@ -1,0 +1,123 @@
+from uuid import UUID, uuid4
+
+import pytest
+
+from langchain_reflect.recall.policy import RecallPolicy
+from langchain_reflect.recall.recaller import Recaller
+from langchain_reflect.recall.rendering import estimate_tokens
+from langchain_reflect.types import Lesson
+
+from .conftest import FLIGHTS, ShelfBook
+
+HERE = ("default",)
+TASK = "Move my basic economy flight to next Friday"
+ALWAYS = RecallPolicy(holdout=0.0, withhold=0.0)
+
+
+def reasons(recalled):
+    return {match.lesson.id: match.reason for match in recalled.matches}
+
+
+def test_the_lesson_that_fits_is_in_the_block_and_the_others_say_why_not(recaller):
+    recalled = recaller.recall(TASK, namespace=HERE, policy=ALWAYS)
+    assert FLIGHTS.do in recalled.block
+    assert recalled.lessons[0].id == "L-flights"
+    assert reasons(recalled)["L-letters"] == "below floor"
+    assert recalled.note == ""
+
+
+async def test_async_says_the_same(recaller):
+    given = {"namespace": HERE, "policy": RecallPolicy(), "unit": "u", "episode_id": UUID(int=1)}
+    assert await recaller.arecall(TASK, **given) == recaller.recall(TASK, **given)
+
+
+def test_a_source_task_finds_a_lesson_whose_advice_is_far(minilm):
+    plain = Lesson(id="L-void", when="Rows of the table orders are added up", do="Leave out those whose status is void.")
+    sourced = plain.model_copy(update={"tasks": ("What was our revenue in May?",)})
+    task = "What was our revenue in March?"
+    assert Recaller(ShelfBook(minilm, [plain]), minilm).recall(task, namespace=HERE, policy=ALWAYS).note == "below floor"
+    assert plain.do in Recaller(ShelfBook(minilm, [sourced]), minilm).recall(task, namespace=HERE, policy=ALWAYS).block
+
+
+def test_an_unrelated_task_gets_nothing(recaller):
+    recalled = recaller.recall("Write a haiku about rain", namespace=HERE, policy=ALWAYS)
+    assert (recalled.block, recalled.note) == ("", "below floor")
+    assert recalled.matches
+
+
+def test_floor_zero_or_less_never_abstains(recaller):
+    assert recaller.recall("Write a haiku about rain", namespace=HERE, policy=RecallPolicy(floor=-1.0)).block
+
+
+@pytest.mark.parametrize("task", ["", "  \n"])
+async def test_an_empty_task_gets_nothing(recaller, task):
+    assert recaller.recall(task, namespace=HERE, policy=ALWAYS).note == "no lessons"
+    assert (await recaller.arecall(task, namespace=HERE, policy=ALWAYS)).note == "no lessons"
+
+
+def test_another_namespace_gets_nothing(recaller):
+    recalled = recaller.recall(TASK, namespace=("somebody", "else"), policy=ALWAYS)
+    assert (recalled.block, recalled.note, recalled.matches) == ("", "no lessons", ())
+
+
+def test_a_person_who_asks_sees_everything(recaller):
+    recalled = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(holdout=1.0, withhold=1.0))
+    assert recalled.block
+    assert recalled.exposures == ()
+
+
+def test_a_holdout_run_gets_no_block_but_its_exposures(recaller):
+    run = uuid4()
+    recalled = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(holdout=1.0), unit=str(run), episode_id=run)
+    assert (recalled.block, recalled.arm, recalled.note) == ("", "holdout", "holdout")
+    first = recalled.exposures[0]
+    assert (first.lesson_id, first.episode_id, first.shown, first.probability, first.arm) == ("L-flights", run, False, 0.0, "holdout")
+    assert reasons(recalled)["L-flights"] == "holdout"
+
+
+def test_a_withheld_lesson_is_not_in_the_block_and_nobody_takes_its_place(recaller):
+    policy = RecallPolicy(k=1, floor=-1.0, holdout=0.0, withhold=1.0)
+    run = uuid4()
+    recalled = recaller.recall(TASK, namespace=HERE, policy=policy, unit="u", episode_id=run)
+    assert (recalled.block, recalled.note, recalled.arm) == ("", "withheld", "treated")
+    assert [(e.lesson_id, e.shown, e.probability) for e in recalled.exposures] == [("L-flights", False, 0.0)]
+
+
+def test_every_shown_lesson_has_an_exposure_with_its_probability(recaller):
+    units = [str(n) for n in range(40)]
+    runs = [recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1.0), unit=unit, episode_id=UUID(int=7)) for unit in units]
+    treated = [run for run in runs if run.arm == "treated"]
+    assert 0 < len(treated) < 40
+    for run in treated:
+        assert [e.lesson_id for e in run.exposures if e.shown] == [lesson.id for lesson in run.lessons]
+        assert {e.lesson_id: e.probability for e in run.exposures}["L-flights"] == 0.95
+    assert any(not e.shown for run in treated for e in run.exposures)
+
+
+def test_a_retry_of_the_same_unit_gets_the_same(recaller):
+    given = {"namespace": HERE, "policy": RecallPolicy(holdout=0.5, withhold=0.5), "unit": "run-1", "episode_id": UUID(int=1)}
+    assert recaller.recall(TASK, **given) == recaller.recall(TASK, **given)
+
+
+def test_the_block_keeps_to_the_budget_and_what_does_not_fit_says_so(recaller):
+    for budget in range(0, 300, 10):
+        recalled = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(k=3, floor=-1.0, max_tokens=budget))
+        assert estimate_tokens(recalled.block) <= budget
+        assert all(match.kept or match.reason == "over budget" for match in recalled.matches)
+    assert recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(max_tokens=5)).note == "over budget"
+
+
+def test_a_withheld_lesson_leaves_its_room_to_the_others_ornaments(minilm):
+    twin = FLIGHTS.model_copy(update={"id": "L-other", "do": "Name the fare class. " * 6, "tasks": (), "examples": ()})
+    recaller = Recaller(ShelfBook(minilm, [FLIGHTS, twin]), minilm)
+    together = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1, max_tokens=175, withhold=0.0)).block
+    assert together.count("When:") == 2
+    assert "Example" not in together
+    alone = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1, max_tokens=175, k=1, withhold=0.0)).block
+    assert "Example" in alone
+
+
+def test_a_counter_that_disagrees_with_itself_never_leaves_a_lesson_both_shown_and_missing(book, minilm):
+    recaller = Recaller(book, minilm, count_tokens=lambda text: 10_000 if "L-" in text or len(text) % 2 else 1)
+    recalled = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1.0))
+    assert recalled.block.count("When:") == len(recalled.lessons)
