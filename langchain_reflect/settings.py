@@ -26,7 +26,7 @@ class ReflectSettings(BaseSettings):
     """Embeddings as `provider:model`; None: all-MiniLM-L6-v2 in process."""
     namespace: Annotated[Namespace, NoDecode] = ("default",)
     """Whose lessons; in the environment parts are separated by `/`. Placeholders `{user_id}` are filled from `config["configurable"]`."""
-    k: int = Field(default=2, ge=0, le=20)
+    k: int = Field(default=2, ge=1, le=20)
     """Most lessons in one prompt."""
     max_tokens: int = Field(default=300, ge=0)
     """Most tokens of the prompt block."""
