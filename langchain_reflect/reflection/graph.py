@@ -1,0 +1,107 @@
+"""The graph itself: load -> contrast (one per group, in parallel) -> curate -> check -> commit.
+
+An ordinary compiled graph: it can be traced, streamed, checkpointed, and used as a node of another graph. Use one thread per reflection.
+"""
+
+import asyncio
+from contextvars import copy_context
+from functools import partial
+from typing import Final
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from langchain_reflect.errors import InvalidInput, ModelMissing
+from langchain_reflect.ledger import Ledger
+from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reflection.nodes import check, commit, contrast, curate, load, one_per_group
+from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
+from langchain_reflect.reflection.prompts import Prompts
+from langchain_reflect.reflection.state import Parts, ReflectionInput, ReflectionOutput, ReflectionState
+from langchain_reflect.types import Namespace, ReflectionReport
+
+ReflectionGraph = CompiledStateGraph[ReflectionState, None, ReflectionInput, ReflectionOutput]
+_POLICY: Final = ReflectionPolicy()
+_PROMPTS: Final = Prompts()
+
+
+def build_reflection_graph(
+    model: BaseChatModel | str | None,
+    book: LessonBook,
+    *,
+    ledger: Ledger,
+    policy: ReflectionPolicy = _POLICY,
+    gate: Gate | None = None,
+    prompts: Prompts = _PROMPTS,
+) -> ReflectionGraph:
+    """The graph that turns rollouts and rewards into lessons.
+
+    Args:
+        model: A chat model, or `"provider:model"`.
+        book: Where the lessons go.
+        ledger: Where the rollouts are.
+        policy: When a group is ready, and what becomes of its drafts.
+        gate: Tries several drafts and keeps the best or none, where tasks can be run again.
+        prompts: What the model is asked.
+
+    Returns:
+        A compiled graph; its input is a `ReflectionInput`, its output `{"report": ReflectionReport}`.
+
+    Raises:
+        ModelMissing: `model` is None.
+        InvalidInput: The name of the model is not understood.
+    """
+    parts = Parts(_model(model), book, ledger, policy, prompts, gate)
+    graph = StateGraph(ReflectionState, input_schema=ReflectionInput, output_schema=ReflectionOutput)
+    graph.add_node("load", load(parts))
+    graph.add_node("contrast", contrast(parts))
+    graph.add_node("curate", curate(parts))
+    graph.add_node("check", check)
+    graph.add_node("commit", commit(parts))
+    graph.add_edge(START, "load")
+    graph.add_conditional_edges("load", one_per_group, ["contrast", "commit"])
+    graph.add_edge("contrast", "curate")
+    graph.add_edge("curate", "check")
+    graph.add_edge("check", "commit")
+    graph.add_edge("commit", END)
+    return graph.compile(name="reflection")
+
+
+def reflect(graph: ReflectionGraph, *, namespace: Namespace | None = None, config: RunnableConfig | None = None) -> ReflectionReport:
+    """Run a reflection now, apart from any graph in whose node this is called: its callbacks and streams see nothing of it.
+
+    Args:
+        graph: From `build_reflection_graph`.
+        namespace: Only this namespace.
+        config: Of the run.
+    """
+    context = copy_context()
+    context.run(var_child_runnable_config.set, None)
+    output = context.run(partial(graph.invoke, {"namespace": namespace}, config))
+    report: ReflectionReport = output["report"]
+    return report
+
+
+async def areflect(graph: ReflectionGraph, *, namespace: Namespace | None = None, config: RunnableConfig | None = None) -> ReflectionReport:
+    """Async `reflect`."""
+    context = copy_context()
+    context.run(var_child_runnable_config.set, None)
+    output = await asyncio.create_task(graph.ainvoke({"namespace": namespace}, config), context=context)
+    report: ReflectionReport = output["report"]
+    return report
+
+
+def _model(model: BaseChatModel | str | None) -> BaseChatModel:
+    if model is None:
+        raise ModelMissing("a reflection needs a chat model; give one, such as model='openai:gpt-5.5', or set REFLECT_MODEL")
+    if not isinstance(model, str):
+        return model
+    from langchain.chat_models import init_chat_model  # only where a name has to be resolved
+
+    try:
+        return init_chat_model(model)
+    except (ValueError, ImportError) as error:
+        raise InvalidInput(f"model {model!r} cannot be used: {error}; expected 'provider:model' of an installed provider") from error

@@ -1,0 +1,302 @@
+"""The nodes of the reflection graph, in running order. Each is a factory that closes over the parts it needs."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+from uuid import UUID, uuid4
+
+import numpy as np
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.types import Send
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from langchain_reflect.lessons.safety import suspicion
+from langchain_reflect.reflection.curation import Candidate, Curation, Proposal, problem_of
+from langchain_reflect.reflection.drafting import Question, Studied, conclude, not_applied, one_instance, plain, questions
+from langchain_reflect.reflection.grouping import ready_groups
+from langchain_reflect.reflection.policy import Gate, GateVerdict
+from langchain_reflect.reflection.prompts import curate_messages
+from langchain_reflect.reflection.schemas import CurateAnswer, DraftsAnswer
+from langchain_reflect.reflection.state import ContrastInput, Parts, ReflectionState
+from langchain_reflect.reflection.structured import Reply, UnfitReply, aask, ask
+from langchain_reflect.types import (
+    AppliedEdit,
+    Lesson,
+    LessonDraft,
+    LessonEdit,
+    LessonStatus,
+    LessonText,
+    Namespace,
+    ReflectionReport,
+    Rollout,
+    RolloutGroup,
+    Usage,
+    now,
+)
+
+Node = RunnableLambda[ReflectionState, ReflectionState]
+Drafts = Reply[DraftsAnswer] | UnfitReply
+Curated = Reply[CurateAnswer] | UnfitReply
+Near = Sequence[tuple[str, LessonText]]
+_UNSERVED: Final[tuple[LessonStatus, ...]] = ("proposed", "quarantined", "retired")
+CURATE: Final = -1
+"""Group index of what curate itself cost."""
+
+
+def load(parts: Parts) -> Node:
+    """Find the groups that are ready, and the lessons that were shown in them."""
+
+    def run(state: ReflectionState) -> ReflectionState:
+        groups = state.get("groups") or _due(parts, state)
+        ids = {i for g in groups for r in g.rollouts for i in r.episode.shown}
+        shown = {lesson.id: lesson for lesson in parts.ledger.lessons(ids=ids)} if ids else {}
+        return {"id": f"R-{uuid4().hex[:12]}", "started": now(), "groups": groups, "shown": shown}
+
+    return RunnableLambda(run, name="load")
+
+
+def one_per_group(state: ReflectionState) -> list[Send] | str:
+    """One contrast for each group, in parallel; straight to the end if there is none."""
+    groups, shown = state.get("groups", []), state.get("shown", {})
+    sends = [Send("contrast", ContrastInput(index=i, group=g, shown=_of_space(shown, g.namespace))) for i, g in enumerate(groups)]
+    return sends or "commit"
+
+
+def contrast(parts: Parts) -> RunnableLambda[ContrastInput, ReflectionState]:
+    """Ask what one group teaches, and let the gate choose."""
+
+    def run(given: ContrastInput, config: RunnableConfig) -> ReflectionState:
+        asked = [(q, _drafts(parts, q, config)) for q in _questions(parts, given)]
+        return {"studied": [_studied(parts, given, asked)]}
+
+    async def arun(given: ContrastInput, config: RunnableConfig) -> ReflectionState:
+        due = _questions(parts, given)
+        replies = await asyncio.gather(*(_adrafts(parts, q, config) for q in due))
+        return {"studied": [await asyncio.to_thread(_studied, parts, given, list(zip(due, replies, strict=True)))]}
+
+    return RunnableLambda(run, arun, name="contrast")
+
+
+def curate(parts: Parts) -> Node:
+    """Turn drafts into edits: support what is known, ask about what is near, add what is new."""
+
+    def run(state: ReflectionState, config: RunnableConfig) -> ReflectionState:
+        curation, spent = Curation(parts.policy, _had(state)), list[Curated]()
+        for candidate in _candidates(parts, state):
+            if near := curation.near(candidate):
+                spent.append(_curated(parts, candidate, near, config))
+                _settle(curation, candidate, near, spent[-1])
+        return _edits(curation, spent)
+
+    async def arun(state: ReflectionState, config: RunnableConfig) -> ReflectionState:
+        curation, spent = Curation(parts.policy, _had(state)), list[Curated]()
+        for candidate in await asyncio.to_thread(_candidates, parts, state):
+            if near := curation.near(candidate):
+                spent.append(await _acurated(parts, candidate, near, config))
+                _settle(curation, candidate, near, spent[-1])
+        return _edits(curation, spent)
+
+    return RunnableLambda(run, arun, name="curate")
+
+
+def check(state: ReflectionState) -> ReflectionState:
+    """Refuse edits whose wording is about one task, and keep unsafe wordings away from lessons that are served."""
+    kept: list[Proposal] = []
+    refused: list[AppliedEdit] = []
+    for proposal in state.get("proposals", []):
+        problem = _problem(proposal, state["groups"][proposal.group].rollouts)
+        if problem is None:
+            kept.append(proposal)
+        else:
+            refused.append(AppliedEdit(edit=proposal.edit, applied=False, lesson_id=proposal.edit.lesson_id, reason=problem))
+    return {"proposals": kept, "refused": refused}
+
+
+def commit(parts: Parts) -> Node:
+    """Apply the edits, note which episodes were seen, and keep the report with the model's raw answers."""
+
+    def run(state: ReflectionState) -> ReflectionState:
+        applied: list[AppliedEdit] = []
+        failure: Exception | None = None
+        try:
+            for namespace, edits in _by_namespace(state.get("proposals", [])):
+                applied += parts.book.commit(edits, namespace=namespace, actor=state["id"])
+            parts.ledger.mark_reflected(state["id"], _seen(state))
+        except Exception as error:  # noqa: BLE001 - raised again below, once what was spent is on record
+            failure = error
+        report = _report(state, applied, failure)
+        if state.get("groups"):
+            parts.ledger.save_reflection(report, replies=_replies(parts, state))
+        if failure is not None:
+            raise failure
+        return {"report": report}
+
+    return RunnableLambda(run, name="commit")
+
+
+def _due(parts: Parts, state: ReflectionState) -> list[RolloutGroup]:
+    rollouts = parts.ledger.rollouts(namespace=state.get("namespace"), graph=state.get("graph"), unreflected=True)
+    free = [r.episode for r in rollouts if r.episode.task_key is None]
+    tasks = list(dict.fromkeys(e.task for e in free))
+    rows = dict(zip(tasks, parts.book.embedder.embed_documents(tasks), strict=True)) if tasks else {}
+    vectors = {e.id: rows[e.task] for e in free}
+    return ready_groups(rollouts, vectors=vectors, policy=parts.policy, now=now())[: parts.policy.max_groups]
+
+
+def _of_space(lessons: dict[str, Lesson], namespace: Namespace) -> dict[str, Lesson]:
+    return {i: lesson for i, lesson in lessons.items() if lesson.namespace == namespace}
+
+
+def _questions(parts: Parts, given: ContrastInput) -> list[Question]:
+    gated = parts.gate is not None
+    return questions(given["group"], policy=parts.policy, prompts=parts.prompts, lessons=given["shown"], gated=gated)
+
+
+def _drafts(parts: Parts, question: Question, config: RunnableConfig) -> Drafts:
+    try:
+        return ask(parts.model, DraftsAnswer, question.messages, check=question.problem, config=config)
+    except UnfitReply as error:
+        return error
+
+
+async def _adrafts(parts: Parts, question: Question, config: RunnableConfig) -> Drafts:
+    try:
+        return await aask(parts.model, DraftsAnswer, question.messages, check=question.problem, config=config)
+    except UnfitReply as error:
+        return error
+
+
+def _studied(parts: Parts, given: ContrastInput, asked: Sequence[tuple[Question, Drafts]]) -> Studied:
+    group = given["group"]
+    studied = conclude(given["index"], group, asked, policy=parts.policy, gated=parts.gate is not None)
+    return studied if parts.gate is None else _gated(parts.gate, group, studied)
+
+
+def _gated(gate: Gate, group: RolloutGroup, studied: Studied) -> Studied:
+    """Only the draft that the gate keeps. Unsafe drafts are not tried on an agent; they go on to be quarantined."""
+    unsafe = tuple(d for d in studied.drafts if suspicion(d))
+    tried = tuple(d for d in studied.drafts if not suspicion(d))
+    if not tried:
+        return studied
+    try:
+        verdict = gate(group, tried)
+    except Exception as error:  # noqa: BLE001 - the gate runs an agent; its failure parks this group and no other
+        return replace(studied, drafts=(), parked=f"the gate failed: {type(error).__name__}: {error}")
+    lost = [(draft, at) for at, draft in enumerate(tried) if at != verdict.best]
+    refused = [not_applied(draft, _score(verdict, at)) for draft, at in lost]
+    best = () if verdict.best is None else (tried[verdict.best],)
+    return replace(studied, drafts=(*best, *unsafe), refused=(*studied.refused, *refused))
+
+
+def _score(verdict: GateVerdict, at: int) -> str:
+    score = f"scored {verdict.scores[at]:.2f}" if at < len(verdict.scores) else "was not chosen"
+    best = f", best {max(verdict.scores):.2f}" if verdict.best is not None and verdict.scores else ""
+    return f"tried: {score}{best}, baseline {verdict.baseline:.2f}"
+
+
+def _candidates(parts: Parts, state: ReflectionState) -> list[Candidate]:
+    """The drafts of all groups with their neighbours in the book, in the order of the groups."""
+    studied = sorted(state.get("studied", []), key=lambda s: s.group)
+    found = [(draft, s.group) for s in studied for draft in s.drafts]
+    if not found:
+        return []
+    vectors = parts.book.embedder.embed_documents([draft.key_text() for draft, _ in found])
+    return [_candidate(parts, draft, state["groups"][at], at, vector) for (draft, at), vector in zip(found, vectors, strict=True)]
+
+
+def _candidate(parts: Parts, draft: LessonDraft, group: RolloutGroup, at: int, vector: NDArray[np.float32]) -> Candidate:
+    lessons = [lesson for lesson, _ in parts.book.candidates(vector, group.namespace, parts.policy.nearest * 2)]
+    own = parts.book.vectors([lesson.id for lesson in lessons])
+    near = sorted(((lesson, float(own[lesson.id] @ vector)) for lesson in lessons if lesson.id in own), key=lambda pair: -pair[1])
+    unserved = parts.ledger.lessons(namespace=group.namespace, statuses=_UNSERVED)
+    twin = next((lesson for lesson in unserved if plain(lesson.do) == plain(draft.do)), None)
+    return Candidate(draft, at, group.namespace, vector, tuple(near), twin)
+
+
+def _had(state: ReflectionState) -> dict[UUID, Sequence[str]]:
+    return {r.episode.id: r.episode.shown for g in state.get("groups", []) for r in g.rollouts}
+
+
+def _curated(parts: Parts, candidate: Candidate, near: Near, config: RunnableConfig) -> Curated:
+    messages = curate_messages(parts.prompts, candidate.draft, near)
+    try:
+        return ask(parts.model, CurateAnswer, messages, check=partial(problem_of, near=near), config=config)
+    except UnfitReply as error:
+        return error
+
+
+async def _acurated(parts: Parts, candidate: Candidate, near: Near, config: RunnableConfig) -> Curated:
+    messages = curate_messages(parts.prompts, candidate.draft, near)
+    try:
+        return await aask(parts.model, CurateAnswer, messages, check=partial(problem_of, near=near), config=config)
+    except UnfitReply as error:
+        return error
+
+
+def _settle(curation: Curation, candidate: Candidate, near: Near, reply: Curated) -> None:
+    if isinstance(reply, UnfitReply):
+        curation.give_up(candidate, f"the curator gave {reply}")
+    else:
+        curation.settle(candidate, near, reply.value)
+
+
+def _edits(curation: Curation, spent: Sequence[Curated]) -> ReflectionState:
+    usage = sum((reply.usage for reply in spent), Usage())
+    parked = curation.given_up
+    cost = Studied(group=CURATE, usage=usage, replies=tuple(raw for reply in spent for raw in reply.raw))
+    waiting = [Studied(group=at, parked=reason) for at, reason in parked]
+    return {"proposals": curation.proposals, "refused": curation.refused, "studied": [cost, *waiting]}
+
+
+def _problem(proposal: Proposal, rollouts: Sequence[Rollout]) -> str | None:
+    text = proposal.edit.text
+    if text is None:
+        return None
+    unsafe = suspicion(text) if proposal.edit.kind != "add" else None
+    return unsafe or one_instance(text, rollouts)
+
+
+def _by_namespace(proposals: Iterable[Proposal]) -> list[tuple[Namespace, list[LessonEdit]]]:
+    found: dict[Namespace, list[LessonEdit]] = {}
+    for proposal in proposals:
+        found.setdefault(proposal.namespace, []).append(proposal.edit)
+    return list(found.items())
+
+
+def _parked(state: ReflectionState) -> dict[int, str]:
+    return {s.group: s.parked for s in state.get("studied", []) if s.parked is not None}
+
+
+def _seen(state: ReflectionState) -> list[UUID]:
+    """Episodes of the groups that need no second try."""
+    parked = _parked(state)
+    return [r.episode.id for at, g in enumerate(state.get("groups", [])) if at not in parked for r in g.rollouts]
+
+
+def _report(state: ReflectionState, applied: Sequence[AppliedEdit], failure: Exception | None) -> ReflectionReport:
+    studied, groups = state.get("studied", []), state.get("groups", [])
+    refused = [edit for s in studied for edit in s.refused] + state.get("refused", [])
+    errors = [f"group {groups[at].key!r} is parked: {reason}" for at, reason in sorted(_parked(state).items())]
+    return ReflectionReport(
+        id=state["id"],
+        groups=len(groups),
+        drafts=sum(len(s.drafts) + len(s.refused) for s in studied),
+        edits=(*applied, *refused),
+        usage=sum((s.usage for s in studied), Usage()),
+        errors=(*errors, *([f"the edits could not be committed: {type(failure).__name__}: {failure}"] if failure else [])),
+        seconds=(now() - state["started"]).total_seconds(),
+    )
+
+
+def _replies(parts: Parts, state: ReflectionState) -> JsonValue:
+    """What the model said, group by group, with the wording it was asked in."""
+    groups = state.get("groups", [])
+    said: list[JsonValue] = [
+        {"group": "curate" if s.group == CURATE else groups[s.group].key, "parked": s.parked, "replies": list(s.replies)}
+        for s in state.get("studied", [])
+        if s.replies or s.parked
+    ]
+    return {"prompts": {"version": parts.prompts.version, "hash": parts.prompts.hash}, "said": said}

@@ -1,0 +1,110 @@
+"""What the model may answer.
+
+Parsing is lenient about form (a lone object for a list, numbers for labels, a text that is too long) and strict about content.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from langchain_reflect.lessons.safety import clean
+from langchain_reflect.types import LessonText
+
+SHORT: Final = 160
+"""Most characters of `title`, `when` and `when_not`."""
+LONG: Final = 240
+"""Most characters of `do` and `why`."""
+_NONE: Final = frozenset({"none", "n/a", "null", "nothing", "...", "-"})
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, cut at a word.
+
+    Args:
+        text: Any text.
+        limit: Most characters of the result.
+    """
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    return (head.rsplit(" ", 1)[0] if " " in head[limit // 2 :] else head).rstrip(" ,;:.") + "…"
+
+
+def _line(value: object, limit: int) -> str:
+    if isinstance(value, list):
+        value = "; ".join(str(item) for item in value)
+    text = "" if value is None else " ".join(clean(str(value)).split())
+    return "" if text.lower() in _NONE else shorten(text, limit)
+
+
+def _labels(value: object) -> list[str]:
+    items = value if isinstance(value, list) else re.split(r"[,\s]+", value) if isinstance(value, str) else [] if value is None else [value]
+    return [str(item).strip(" \"'[]().") for item in items if str(item).strip()]
+
+
+Short = Annotated[str, BeforeValidator(lambda value: _line(value, SHORT))]
+Long = Annotated[str, BeforeValidator(lambda value: _line(value, LONG))]
+Labels = Annotated[list[str], BeforeValidator(_labels)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class DraftAnswer(_Answer):
+    """A lesson: advice, and when it applies."""
+
+    why: Long = Field(default="", description="what the better tries did and the worse did not")
+    when: Short = Field(description="the kind of task it is for")
+    do: Long = Field(description="the rule to follow")
+    when_not: Short = Field(default="", description="when the rule does not hold, or empty")
+    title: Short = Field(default="", description="a few words")
+    cites: Labels = Field(default_factory=list, description="labels of the tries that show it, such as R1")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "DraftAnswer":
+        for name in ("when", "do"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` is empty")
+        return self
+
+    def text(self) -> LessonText:
+        """As the text of a lesson."""
+        return LessonText(title=self.title, when=self.when, when_not=self.when_not, do=self.do, why=self.why)
+
+
+class DraftsAnswer(_Answer):
+    """What a group of tries teaches; empty if nothing."""
+
+    lessons: list[DraftAnswer] = Field(description="the lessons, or an empty list")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrapped(cls, data: Any) -> Any:
+        """A bare lesson or a bare list is taken for what it is; empty lessons beside good ones are left out."""
+        if isinstance(data, list):
+            data = {"lessons": data}
+        if not isinstance(data, dict):
+            return data
+        if "lessons" not in data and "do" in data:
+            data = {"lessons": [data]}
+        items = data.get("lessons")
+        items = [items] if isinstance(items, dict) else items
+        if isinstance(items, list):
+            full = [i for i in items if isinstance(i, dict) and _line(i.get("when"), SHORT) and _line(i.get("do"), LONG)]
+            items = full or items
+        return {**data, "lessons": items}
+
+
+class CurateAnswer(_Answer):
+    """How a new lesson goes together with the book."""
+
+    action: Annotated[
+        Literal["ADD", "REVISE", "MERGE", "RETIRE", "NOOP"], BeforeValidator(lambda v: v.strip().upper() if isinstance(v, str) else v)
+    ]
+    ids: Labels = Field(default_factory=list, description="ids of lessons of the book")
+    when: Short = ""
+    do: Long = ""
+    when_not: Short = ""
+    reason: Long = ""
