@@ -130,7 +130,10 @@ class ChromaIndex:
             elif self._owns_client and self._client is not None and self._pid == os.getpid():
                 client: Any = self._client  # `close` is missing from the type that chromadb declares
                 self._client = None
+                sessions = _sessions(client)
                 client.close()
+                for session in sessions:
+                    session.close()
 
     @property
     def _place(self) -> str:
@@ -275,10 +278,15 @@ def _connect(url: str) -> "ClientAPI":
     base = urlsplit(url)._replace(query="", fragment="").geturl().rstrip("/")
     httpx.get(f"{base}/api/v2/heartbeat", timeout=SECONDS).raise_for_status()
     client = chromadb.HttpClient(host=base, settings=Settings(anonymized_telemetry=False))
-    session = getattr(getattr(client, "_server", None), "_session", None)
-    if isinstance(session, httpx.Client):
+    for session in _sessions(client):
         session.timeout = httpx.Timeout(SECONDS)
     return client
+
+
+def _sessions(client: Any) -> list[Any]:
+    """The HTTP sessions inside a client: chromadb gives them no time limit and leaves their connections open on `close`."""
+    holders = (getattr(part, "_server", None) for part in (client, getattr(client, "_admin_client", None)))
+    return [session for holder in holders if (session := getattr(holder, "_session", None)) is not None]
 
 
 def _collection_name(prefix: str, embedder_id: str) -> str:

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from langchain_reflect.index.embeddings import resolve_embedder
-from langchain_reflect.index.exact import Rows, nearest
+from langchain_reflect.index.exact import ExactIndex
+from langchain_reflect.ledger import Ledger
+from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.recall.recaller import Recaller
-from langchain_reflect.types import SERVABLE, Example, Lesson
+from langchain_reflect.types import Example, Lesson, Revision
 
 FLIGHTS = Lesson(
     id="L-flights",
@@ -21,20 +23,10 @@ LETTERS = Lesson(
 REFUNDS = Lesson(id="L-refunds", when="A user asks for a refund of a flight", do="Check the fare class before promising anything.")
 
 
-class ShelfBook:
-    """Lessons on a shelf: what recall needs of a lesson book, without a ledger."""
-
-    def __init__(self, embedder, lessons=(FLIGHTS, LETTERS, REFUNDS)):
-        self.lessons = {lesson.id: lesson for lesson in lessons}
-        self.texts = {lesson.id: embedder.embed_documents([lesson.key_text(), *lesson.tasks]) for lesson in lessons}
-
-    def candidates(self, vector, namespace, limit):
-        served = [i for i, lesson in self.lessons.items() if lesson.status in SERVABLE and lesson.namespace == namespace]
-        hits = nearest(Rows.of([(i, self.texts[i]) for i in served]), vector, limit)
-        return [(self.lessons[hit.lesson_id], hit.similarity) for hit in hits]
-
-    def vectors(self, lesson_ids):
-        return {i: self.texts[i][0] for i in lesson_ids}
+def book_of(ledger, embedder, lessons, index=None):
+    """A real book that holds these lessons under their own ids."""
+    ledger.append_revisions([Revision(lesson=lesson, kind="add", actor="test") for lesson in lessons])
+    return LessonBook(ledger, index or ExactIndex(), embedder)
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +35,29 @@ def minilm():
 
 
 @pytest.fixture(scope="session")
-def book(minilm):
-    return ShelfBook(minilm)
+def book(minilm, tmp_path_factory):
+    with Ledger(tmp_path_factory.mktemp("book"), durability="fast") as ledger:
+        yield book_of(ledger, minilm, (FLIGHTS, LETTERS, REFUNDS))
 
 
 @pytest.fixture(scope="session")
 def recaller(book, minilm):
     return Recaller(book, minilm)
+
+
+@pytest.fixture
+def recaller_of(minilm, tmp_path):
+    """Makes a recaller over other lessons."""
+    opened = []
+
+    def make(*lessons, index=None):
+        ledger = Ledger(tmp_path / f"ledger-{len(opened)}", durability="fast")
+        opened.append(ledger)
+        return Recaller(book_of(ledger, minilm, lessons, index), minilm)
+
+    yield make
+    for ledger in opened:
+        ledger.close()
 
 
 def unit_vector(*numbers):

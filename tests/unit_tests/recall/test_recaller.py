@@ -2,12 +2,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from langchain_reflect.index.chroma import ChromaIndex
+from langchain_reflect.index.exact import ExactIndex
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recall.rendering import estimate_tokens
 from langchain_reflect.types import Lesson
 
-from .conftest import FLIGHTS, ShelfBook
+from .conftest import FLIGHTS, LETTERS
 
 HERE = ("default",)
 TASK = "Move my basic economy flight to next Friday"
@@ -31,12 +33,12 @@ async def test_async_says_the_same(recaller):
     assert await recaller.arecall(TASK, **given) == recaller.recall(TASK, **given)
 
 
-def test_a_source_task_finds_a_lesson_whose_advice_is_far(minilm):
+def test_a_source_task_finds_a_lesson_whose_advice_is_far(recaller_of):
     plain = Lesson(id="L-void", when="Rows of the table orders are added up", do="Leave out those whose status is void.")
     sourced = plain.model_copy(update={"tasks": ("What was our revenue in May?",)})
     task = "What was our revenue in March?"
-    assert Recaller(ShelfBook(minilm, [plain]), minilm).recall(task, namespace=HERE, policy=ALWAYS).note == "below floor"
-    assert plain.do in Recaller(ShelfBook(minilm, [sourced]), minilm).recall(task, namespace=HERE, policy=ALWAYS).block
+    assert recaller_of(plain).recall(task, namespace=HERE, policy=ALWAYS).note == "below floor"
+    assert plain.do in recaller_of(sourced).recall(task, namespace=HERE, policy=ALWAYS).block
 
 
 def test_an_unrelated_task_gets_nothing(recaller):
@@ -107,9 +109,9 @@ def test_the_block_keeps_to_the_budget_and_what_does_not_fit_says_so(recaller):
     assert recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(max_tokens=5)).note == "over budget"
 
 
-def test_a_withheld_lesson_leaves_its_room_to_the_others_ornaments(minilm):
+def test_a_withheld_lesson_leaves_its_room_to_the_others_ornaments(recaller_of):
     twin = FLIGHTS.model_copy(update={"id": "L-other", "do": "Name the fare class. " * 6, "tasks": (), "examples": ()})
-    recaller = Recaller(ShelfBook(minilm, [FLIGHTS, twin]), minilm)
+    recaller = recaller_of(FLIGHTS, twin)
     together = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1, max_tokens=175, withhold=0.0)).block
     assert together.count("When:") == 2
     assert "Example" not in together
@@ -121,3 +123,19 @@ def test_a_counter_that_disagrees_with_itself_never_leaves_a_lesson_both_shown_a
     recaller = Recaller(book, minilm, count_tokens=lambda text: 10_000 if "L-" in text or len(text) % 2 else 1)
     recalled = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1.0))
     assert recalled.block.count("When:") == len(recalled.lessons)
+
+
+@pytest.mark.parametrize("kind", ["exact", "chroma"])
+def test_a_lesson_that_was_retired_is_not_shown_again(recaller_of, tmp_path, kind):
+    index = ChromaIndex(tmp_path / "chroma") if kind == "chroma" else ExactIndex()
+    recaller = recaller_of(FLIGHTS, LETTERS, index=index)
+    assert recaller.recall(TASK, namespace=HERE, policy=ALWAYS).block
+    recaller._book.retire("L-flights")
+    assert recaller.recall(TASK, namespace=HERE, policy=ALWAYS).block == ""
+    index.close()
+
+
+def test_recall_goes_on_when_the_chroma_folder_cannot_be_used(recaller_of, tmp_path):
+    (tmp_path / "file").write_text("")
+    recaller = recaller_of(FLIGHTS, LETTERS, index=ChromaIndex(tmp_path / "file" / "chroma"))
+    assert FLIGHTS.do in recaller.recall(TASK, namespace=HERE, policy=ALWAYS).block
