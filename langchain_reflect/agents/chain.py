@@ -131,7 +131,7 @@ class ReflectedRunnable(RunnableBindingBase[Any, Any]):  # type: ignore[no-redef
             return given, config
 
     def _leave(self, result: Any, episode: OpenEpisode, *, whole: bool = True) -> Any:
-        if episode.placement.blocks:
+        if episode.placement.used:
             result = restore(result, episode.placement)
         if whole:
             episode.tape.output = snapshot(result)

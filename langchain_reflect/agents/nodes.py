@@ -75,6 +75,7 @@ def _result(service: AgentService, outer: OpenEpisode | None, opened: OpenEpisod
         return {"lessons": "", "episode_id": ""}
     text = episode.block
     episode.in_state = True
+    episode.placement.blocks.clear()  # the text belongs into the state now; only what views put among messages is taken out again
     if opened is not None:
         service.keep(opened)
         service.begin(opened)

@@ -52,6 +52,11 @@ class Placement:
             self.by_message_id[original.id] = original
         return changed
 
+    @property
+    def used(self) -> bool:
+        """Whether there may be anything to take out."""
+        return bool(self._alive or self.blocks)
+
     def has_block(self, text: object) -> bool:
         """Whether a text contains what was placed. Only that counts: people may write `<lessons>` themselves."""
         return isinstance(text, str) and "<lessons" in text and any(block in text for block in self.blocks)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Unpack
 from uuid import UUID, uuid5
 
 from langchain_core.runnables import RunnableConfig
@@ -27,6 +27,7 @@ from langchain_reflect.agents.forced import Forced, in_force
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.namespaces import check_namespace, fill_namespace
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput, TaskNotFound
+from langchain_reflect.ledger.outcomes import OutcomeFields
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import placebo, render
 from langchain_reflect.recording.plain import plain
@@ -69,7 +70,7 @@ class Keeps(Protocol):
     def episode(self, episode_id: UUID) -> Episode:
         """One episode."""
 
-    def record_outcome(self, episode_id: UUID, **given: Any) -> Outcome:
+    def record_outcome(self, episode_id: UUID, **given: Unpack[OutcomeFields]) -> Outcome:
         """Keep a judgement."""
 
 

@@ -173,7 +173,7 @@ class LessonView(Runnable[Any, Any]):
             return state
 
     def _restore(self, result: Any, episode: OpenEpisode | None) -> Any:
-        if episode is None or not self.leave or not episode.placement.blocks:
+        if episode is None or not self.leave or not episode.placement.used:
             return result
         return restore(result, episode.placement)
 

@@ -57,15 +57,16 @@ def steps_of(events: Sequence[Event], clean: Clean = str) -> tuple[Step, ...]:
         return clean(strip_block(text))
 
     steps: list[Step] = []
-    seen: dict[str, Sequence[BaseMessage]] = {}
+    seen: dict[tuple[str, ...], Sequence[BaseMessage]] = {}
     answered: set[str] = {e.output.tool_call_id for e in events if e.kind == "tool" and isinstance(e.output, ToolMessage)}
     outer = _outer_places(events)
     for event in events:
         if event.kind == "node" and event.place in outer:
             continue
         if event.kind == "model" and isinstance(event.input, list):
-            fresh = [m for m in _new(event.input, seen.get(event.place, ())) if _tells(m, answered)]
-            seen[event.place] = event.input
+            node = _names(event.place)  # a place names the task too, which is another one each time the node runs
+            fresh = [m for m in _new(event.input, seen.get(node, ())) if _tells(m, answered)]
+            seen[node] = event.input
             steps.append(_step(event, plain(fresh, cleaned) if fresh else None, cleaned))
         else:
             steps.append(_step(event, plain(event.input, cleaned), cleaned))
@@ -128,7 +129,11 @@ def _step(event: Event, given: JsonValue, clean: Clean) -> Step:
 
 def path_of(place: str) -> str:
     """Names of the nested graphs around a node, `/` separated: `research:1|search:2` -> `research`; empty at the root."""
-    return "/".join(part.split(":", 1)[0] for part in place.split("|")[:-1] if not part.isdigit())
+    return "/".join(_names(place)[:-1])
+
+
+def _names(place: str) -> tuple[str, ...]:
+    return tuple(part.split(":", 1)[0] for part in place.split("|") if not part.isdigit())
 
 
 def _output(event: Event, clean: Clean) -> JsonValue:
