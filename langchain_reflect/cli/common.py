@@ -40,17 +40,9 @@ def settings(context: typer.Context, **overrides: object) -> "ReflectSettings":
     Raises:
         InvalidInput: A setting has no valid value.
     """
-    from pydantic import ValidationError
+    from langchain_reflect.settings import settings_from
 
-    from langchain_reflect.settings import ReflectSettings
-
-    given: dict[str, Any] = {"path": context.find_root().obj, **overrides}
-    try:
-        return ReflectSettings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = first["loc"][0]
-        raise InvalidInput(f"setting {name} (REFLECT_{str(name).upper()}) is {first['input']!r}: {first['msg']}") from None
+    return settings_from(None, {"path": context.find_root().obj, **overrides})
 
 
 @contextmanager

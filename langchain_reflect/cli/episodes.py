@@ -111,11 +111,11 @@ def import_(
 ) -> None:
     """Import episodes from logs: one JSON object a line with `messages` and, if judged, `reward` and `feedback`."""
     with open_learner(context, namespace=namespace) as learner:
-        imported = learner.import_episodes(_rows(file))
+        count = learner.import_episodes(_rows(file))
     if json:
-        emit_json(imported)
+        emit_json({"episodes": count})
     else:
-        show(str(imported))
+        show(f"Imported {count} episodes.")
 
 
 def _find(ledger: "Ledger", metadata: dict[str, str]) -> "Episode":

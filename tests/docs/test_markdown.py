@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from langchain_reflect import Learner, Ledger
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,6 +33,9 @@ def test_python_blocks_run(page, tmp_path, monkeypatch, simulated_models):
     for line, block in python_blocks(page):
         code = compile("\n" * (line - 1) + block, str(page), "exec")  # errors point at the page's own lines
         exec(code, names)
+    for value in names.values():
+        if isinstance(value, Learner | Ledger):
+            value.close()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -52,8 +52,7 @@ def test_a_setting_that_cannot_be_is_named(run, home, monkeypatch):
     monkeypatch.setenv("REFLECT_K", "many")
     ran = run("--path", home, "status")
     assert ran.code == 1
-    assert "REFLECT_K" in ran.err
-    assert "'many'" in ran.err
+    assert "k='many'" in ran.err
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["episodes"], ["lessons"], ["outcome", "--metadata", "ticket=T-1", "--reward", "1"]])

@@ -92,7 +92,7 @@ def test_logs_are_imported(run, tmp_path):
 
 def test_a_line_that_is_not_json_is_named(run, tmp_path):
     file = tmp_path / "logs.jsonl"
-    file.write_text('{"messages": []}\nnot json\n')
+    file.write_text(json.dumps({"messages": [{"role": "user", "content": "2+2?"}]}) + "\nnot json\n")
     ran = run("--path", tmp_path / "reflect", "import", file)
     assert ran.code == 1
     assert "line 2" in ran.err
