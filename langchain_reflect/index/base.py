@@ -82,6 +82,10 @@ class Hit:
 class VectorIndex(Protocol):
     """Finds lessons by vector. Every method may raise `IndexUnavailable`, and all may be called from any thread."""
 
+    @property
+    def identity(self) -> str | None:
+        """Where the vectors stay when the process ends, such as a folder or URL; None: they do not."""
+
     def open(self, embedder_tag: EmbedderTag) -> None:
         """Make ready for the vectors of one embedder; opening again with an equal tag does nothing.
 

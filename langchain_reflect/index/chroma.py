@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -65,6 +66,13 @@ class ChromaIndex:
 
     def __repr__(self) -> str:
         return f"ChromaIndex({self._place!r})"
+
+    @property
+    def identity(self) -> str | None:
+        """The folder or URL; None for a client that the user made, whose place is unknown."""
+        if not isinstance(self._where, str | os.PathLike):
+            return None
+        return f"{self._place if self._url else Path(self._where).resolve()}#{self._name}"
 
     def open(self, embedder_tag: EmbedderTag) -> None:
         """Connect, and find or make the collection of this embedder.

@@ -67,6 +67,11 @@ class ExactIndex:
         self._stacked: dict[Namespace, Rows] = {}
         self._lock = threading.Lock()
 
+    @property
+    def identity(self) -> None:
+        """None: nothing is kept when the process ends."""
+        return None
+
     def open(self, embedder_tag: EmbedderTag) -> None:
         """Accept vectors of this embedder."""
         with self._lock:

@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,7 +167,16 @@ def _connect(path: Path) -> "ClientAPI":
     import chromadb
     from chromadb.config import Settings
 
-    return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+    def connect() -> "ClientAPI":
+        return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
+
+    try:
+        return connect()
+    except BaseException:
+        # chromadb keeps a system that failed to start and hands it out again; failing with it once more makes it let go.
+        with suppress(BaseException):
+            connect()
+        raise
 
 
 def _clean(marker: Path) -> bool:

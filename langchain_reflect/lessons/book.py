@@ -1,8 +1,8 @@
 """The lesson book: lessons are changed here and nowhere else.
 
 A change is checked (`edits.py`), written to the ledger in one transaction, and then taken into the index. If the index fails in
-between, nothing is lost: the lesson waits in the ledger's outbox until the index can be reached, and recall meanwhile answers
-from the vectors in the ledger.
+between, nothing is lost: before each query the index takes in what changed in the ledger since it last did, and while it cannot
+be reached, recall answers from the vectors in the ledger.
 """
 
 import hashlib
@@ -57,6 +57,7 @@ class LessonBook:
         self.review = review
         self._lock = threading.RLock()
         self._ready = False
+        self._taken = 0
         self._index_failed = False
         self._rows: dict[Namespace, tuple[int, Rows]] = {}
 
@@ -257,11 +258,11 @@ class LessonBook:
             self.ledger.set_meta(_TAG_KEY, _tag_text(tag))
             try:
                 self.index.open(tag)
-            except EmbedderChanged:
-                logger.info("the index was built by another embedder; it is filled anew")
+            except (EmbedderChanged, IndexUnavailable) as error:
+                logger.info("the index cannot be used as it is, so it is made anew: %s", error)
             self.index.reset()
-            self._fill()
-            self._ready, self._index_failed = True, False
+            self._ready, self._taken = True, 0
+            self._take_in()
             return len(lessons)
 
     def _ask_index(self, vector: Vector, namespace: Namespace, limit: int) -> Sequence[Hit]:
@@ -285,33 +286,36 @@ class LessonBook:
             logger.exception("lessons were written but not yet taken into the index; it is tried again at the next recall")
 
     def _take_in(self) -> None:
-        """Bring the index up to date with the ledger's outbox."""
+        """Bring the index up to date with the ledger."""
         if not self._ready:
             self.index.open(self.embedder.tag)
-            if self.index.count() == 0:
-                self._embed_missing(self.ledger.lessons(statuses=SERVABLE))
-                self._fill()
+            self._taken = self._stored_mark() if self.index.count() else 0
             self._ready = True
-        waiting = self.ledger.outbox()
-        if waiting:
-            self._refresh(waiting)
+        if self.ledger.lessons_version() > self._taken:
+            version, changed = self.ledger.lessons_changed_since(self._taken)
+            for start in range(0, len(changed), _BATCH):
+                self._refresh(changed[start : start + _BATCH])
+            self._mark(version)
         self._index_failed = False
 
-    def _refresh(self, waiting: Sequence[tuple[str, int]]) -> None:
-        ids = [lesson_id for lesson_id, _ in waiting]
+    def _refresh(self, ids: Sequence[str]) -> None:
         servable = self.ledger.lessons(ids=ids, statuses=SERVABLE)
         self._embed_missing(servable)
         entries = [_entry(held) for held in self.ledger.vectors(self.embedder.id, ids=[lesson.id for lesson in servable])]
         self.index.upsert(entries)
         self.index.delete(set(ids) - {entry.lesson_id for entry in entries})
-        self.ledger.outbox_done(waiting)
 
-    def _fill(self) -> None:
-        waiting = self.ledger.outbox()
-        held = self.ledger.vectors(self.embedder.id, statuses=SERVABLE)
-        for start in range(0, len(held), _BATCH):
-            self.index.upsert([_entry(each) for each in held[start : start + _BATCH]])
-        self.ledger.outbox_done(waiting)
+    def _mark(self, version: int) -> None:
+        """Remember how far the index has read; an index that ends with the process needs no memory beyond it."""
+        self._taken = version
+        if self.index.identity:
+            self.ledger.set_meta(self._mark_key(), str(version))
+
+    def _stored_mark(self) -> int:
+        return int(self.ledger.meta(self._mark_key()) or 0) if self.index.identity else 0
+
+    def _mark_key(self) -> str:
+        return "taken_in:" + hashlib.sha256(f"{self.index.identity}\0{self.embedder.id}".encode()).hexdigest()[:32]
 
     def _embed_missing(self, lessons: Sequence[Lesson]) -> None:
         texts = self.ledger.missing_texts(self.embedder.id, lessons)

@@ -124,6 +124,16 @@ def test_a_damaged_folder_is_unavailable_and_reset_mends_it(index, folder, tag):
     assert index.count() == 1
 
 
+def test_a_damaged_folder_mends_itself_when_it_is_opened_again(index, folder, tag):
+    index.upsert([entry("L-a", unit(1))])
+    index.close()
+    (folder / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    with pytest.raises(IndexUnavailable):
+        index.open(tag)
+    index.open(tag)
+    assert index.count() == 0
+
+
 def test_the_other_index_of_a_folder_survives_that_it_was_emptied(index, folder, tag):
     other = ChromaIndex(folder)
     other.open(tag)

@@ -1,3 +1,6 @@
+import gzip
+import json
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +80,20 @@ def test_the_floor_is_the_users_then_the_embedders_then_the_default():
     assert floor_for(known, 0.0) == 0.0
     assert floor_for(known) == FLOORS[known]
     assert floor_for("somebody:else") == DEFAULT_FLOOR
+
+
+@pytest.mark.slow
+@pytest.mark.recorded
+def test_the_floor_of_the_default_embedder_holds_on_recorded_tasks(recorded_data, minilm):
+    def read(name):
+        with gzip.open(recorded_data / "retrieval" / "dev" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+
+    lessons, queries = read("lessons"), read("queries")
+    nearest = (
+        minilm.embed_documents([query["text"] for query in queries]) @ minilm.embed_documents([each["text"] for each in lessons]).T
+    ).max(1)
+    kept = nearest >= floor_for(minilm.id)
+    answerable = np.array([bool(query["relevant"]) for query in queries])
+    assert kept[answerable].mean() >= 0.90
+    assert kept[~answerable].mean() <= 0.20

@@ -139,3 +139,14 @@ def test_recall_goes_on_when_the_chroma_folder_cannot_be_used(recaller_of, tmp_p
     (tmp_path / "file").write_text("")
     recaller = recaller_of(FLIGHTS, LETTERS, index=ChromaIndex(tmp_path / "file" / "chroma"))
     assert FLIGHTS.do in recaller.recall(TASK, namespace=HERE, policy=ALWAYS).block
+
+
+def test_reindexing_mends_a_damaged_folder(recaller_of, tmp_path):
+    index = ChromaIndex(tmp_path / "chroma")
+    recaller = recaller_of(FLIGHTS, LETTERS, index=index)
+    recaller.recall(TASK, namespace=HERE, policy=ALWAYS)
+    index.close()
+    (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    assert recaller._book.reindex() == 2
+    assert index.count() == 3
+    index.close()
