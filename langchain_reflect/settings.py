@@ -1,11 +1,13 @@
 """Settings from the environment: `REFLECT_*` variables become validated values; nothing is built here."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from langchain_reflect.errors import InvalidInput
 from langchain_reflect.types import Namespace
 
 
@@ -49,3 +51,21 @@ class ReflectSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in value.split("/") if part) if isinstance(value, str) else value
+
+
+def settings_from(settings: ReflectSettings | None, given: Mapping[str, Any]) -> ReflectSettings:
+    """Settings with arguments laid over them.
+
+    Args:
+        settings: The base; None: the environment.
+        given: Arguments; those that are None count as not given.
+
+    Raises:
+        InvalidInput: A value is out of range or of the wrong type.
+    """
+    base = {} if settings is None else settings.model_dump(exclude_unset=True)
+    try:
+        return ReflectSettings(**(base | {name: value for name, value in given.items() if value is not None}))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors())
+        raise InvalidInput(f"settings cannot be used: {problems} (an argument, or a REFLECT_* variable of the environment)") from error

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import typer
 
-from langchain_reflect.cli.common import Json, emit_json, ledger_file, open_ledger, settings, show, table
-from langchain_reflect.errors import ReflectError
+from langchain_reflect.cli.common import Json, emit_json, ledger_file, open_learner, open_ledger, settings, show, table
+from langchain_reflect.errors import IndexUnavailable, ReflectError
 
 if TYPE_CHECKING:
     from langchain_reflect.settings import ReflectSettings
@@ -123,16 +123,13 @@ def _embeddings(known: "ReflectSettings") -> Check:
 def _index(context: typer.Context, known: "ReflectSettings") -> Check:
     if known.ledger_url is None and not ledger_file(known.path).exists():
         return Check("index", "ok", "none yet")
-    with open_ledger(context) as ledger:
-        behind = len(ledger.outbox())
-    place = known.chroma or str(known.path / "chroma")
-    if behind:
-        return Check(
-            "index",
-            "warning",
-            f"{place}: {behind} lessons behind the ledger; they are taken in at the next recall, or by `reflect reindex`",
-        )
-    return Check("index", "ok", place)
+    with open_learner(context) as learner:
+        try:
+            learner.lessons.index.open(learner.embedder.tag)
+            held = learner.lessons.index.count()
+        except IndexUnavailable as error:
+            return Check("index", "warning", str(error))
+    return Check("index", "ok", f"{known.chroma or known.path / 'chroma'}, {held} vectors")
 
 
 def _model(known: "ReflectSettings") -> Check:

@@ -31,7 +31,6 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
         "rows": dict(ledger.counts()),
         "lessons": dict(Counter(lesson.status for lesson in ledger.lessons())),
         "awaiting_reflection": len(ledger.rollouts(unreflected=True)),
-        "awaiting_index": len(ledger.outbox()),
         "reflections": [str(report) for report in reports],
         "parked": [error for report in reports for error in report.errors],
     }

@@ -24,6 +24,7 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
         "metadata": episode.metadata,
         "shown": list(episode.shown),
     }
+    row = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
     statement = insert(tables.episodes).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
     packed = {"episode_id": episode.id, "data": _pack(episode)}
@@ -147,6 +148,10 @@ def _episode(row: Row[Any], packed: bytes | None) -> Episode:
     return Episode.model_validate(row._asdict() | more)
 
 
+def storable(text: str) -> str:
+    """The text without what a database refuses: halves of surrogate pairs and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
 def _pack(episode: Episode) -> bytes:
-    text = episode.model_dump_json(include={"steps", "result"})
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), level=3)
+    return zlib.compress(json.dumps(episode.model_dump(include={"steps", "result"})).encode(), level=3)

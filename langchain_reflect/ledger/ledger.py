@@ -5,18 +5,17 @@ one transaction of its own, so an object can be shared by threads; several proce
 """
 
 import asyncio
-import json
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Self, Unpack
+from typing import Self, Unpack
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, func, select
 
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, tables
@@ -37,8 +36,6 @@ from langchain_reflect.types import (
     now,
     resolve,
 )
-
-_VERSION_KEY: Final = "lessons_version"
 
 
 class Ledger:
@@ -196,7 +193,7 @@ class Ledger:
     # Lessons
 
     def append_revisions(self, revisions: Sequence[Revision]) -> None:
-        """Apply changes to lessons, all or none, and queue them for the index.
+        """Apply changes to lessons, all or none.
 
         Raises:
             LedgerError: Somebody else changed one of the lessons meanwhile.
@@ -205,7 +202,6 @@ class Ledger:
             return
         with self._write() as connection:
             lessons.append(connection, revisions)
-            self._bump(connection)
 
     def lesson(self, lesson_id: str, *, namespace: Namespace | None = None) -> Lesson:
         """One lesson.
@@ -233,7 +229,7 @@ class Ledger:
         with self._read() as connection:
             return lessons.history(connection, lesson_id)
 
-    # Vectors and the index
+    # Vectors
 
     def missing_texts(self, embedder: str, of: Iterable[Lesson]) -> list[str]:
         """Texts of these lessons that have no vector by this embedder yet."""
@@ -246,7 +242,6 @@ class Ledger:
             return
         with self._write() as connection:
             lessons.put_vectors(connection, embedder, vectors)
-            self._bump(connection)
 
     def vectors(
         self,
@@ -260,21 +255,15 @@ class Ledger:
         with self._read() as connection:
             return lessons.read_vectors(connection, embedder, namespace=namespace, statuses=statuses, ids=ids)
 
-    def outbox(self) -> list[tuple[str, int]]:
-        """Lessons (id, revision) whose entry in the index is behind."""
-        with self._read() as connection:
-            return [(row.lesson_id, row.revision) for row in connection.execute(select(tables.index_outbox))]
-
-    def outbox_done(self, rows: Iterable[tuple[str, int]]) -> None:
-        """Take lessons out of the outbox, unless a newer revision has been queued meanwhile."""
-        with self._write() as connection:
-            for lesson_id, revision in rows:
-                table = tables.index_outbox
-                connection.execute(delete(table).where(table.c.lesson_id == lesson_id, table.c.revision == revision))
-
     def lessons_version(self) -> int:
-        """A number that grows whenever lessons or vectors change, by whatever process."""
-        return int(self.meta(_VERSION_KEY) or 0)
+        """A number that grows whenever lessons change, by whatever process."""
+        with self._read() as connection:
+            return lessons.version_of(connection)
+
+    def lessons_changed_since(self, version: int) -> tuple[int, list[str]]:
+        """The version of the book, and the ids of the lessons that changed after the given one."""
+        with self._read() as connection:
+            return lessons.version_of(connection), lessons.changed_since(connection, version)
 
     # Everything else
 
@@ -286,7 +275,8 @@ class Ledger:
     def set_meta(self, key: str, value: str) -> None:
         """Keep a small value beside the data."""
         with self._write() as connection:
-            self._set_meta(connection, key, value)
+            statement = tables.insert(connection.dialect.name)(tables.meta).values(key=key, value=value)
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": statement.excluded.value}))
 
     def counts(self) -> dict[str, int]:
         """Rows by noun, for status displays."""
@@ -313,15 +303,6 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({self.url.render_as_string(hide_password=True)!r})"
-
-    def _bump(self, connection: Connection) -> None:
-        value = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == _VERSION_KEY)).scalar()
-        self._set_meta(connection, _VERSION_KEY, json.dumps(int(value or 0) + 1))
-
-    @staticmethod
-    def _set_meta(connection: Connection, key: str, value: str) -> None:
-        statement = tables.insert(connection.dialect.name)(tables.meta).values(key=key, value=value)
-        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": statement.excluded.value}))
 
     @contextmanager
     def _read(self) -> Iterator[Connection]:

@@ -1,23 +1,27 @@
-"""Rows of lessons: revisions, the book folded from them, vectors, and what the index still has to take in.
+"""Rows of lessons: revisions, the book folded from them, and vectors.
 
 A vector belongs to a text and an embedder, not to a lesson, so nothing is ever embedded twice: a reworded lesson brings new
 texts, a restored one finds its vectors again.
+
+Every change gets a number from one counter, the version of the book. Taking a number locks the counter until the commit, so
+numbers become visible in their order, and each index can remember how far it has read.
 """
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, Integer, Text, and_, cast, delete, select, update
 
 from langchain_reflect.errors import LedgerError, LessonNotFound
 from langchain_reflect.ledger import tables
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
 
 Vector = npt.NDArray[np.float32]
+_VERSION_KEY: Final = "lessons_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,12 @@ def text_hash(text: str) -> str:
 
 
 def append(connection: Connection, revisions: Sequence[Revision]) -> None:
-    """Keep revisions, refresh the folded lessons, and queue them for the index.
+    """Keep revisions and refresh the folded lessons.
 
     Raises:
         LedgerError: A revision does not follow the last one of its lesson, because somebody else changed the lesson meanwhile.
     """
+    version = _next_version(connection)
     for revision in revisions:
         lesson = revision.lesson
         head = connection.execute(select(tables.lessons.c.revision).where(tables.lessons.c.id == lesson.id)).scalar() or 0
@@ -65,12 +70,19 @@ def append(connection: Connection, revisions: Sequence[Revision]) -> None:
                 body=body,
             )
         )
-        _put_head(connection, lesson, body)
+        _put_head(connection, lesson, body, version)
 
 
-def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any]) -> None:
+def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any], version: int) -> None:
     insert = tables.insert(connection.dialect.name)
-    row = {"id": lesson.id, "namespace": lesson.namespace, "status": lesson.status, "revision": lesson.revision, "body": body}
+    row = {
+        "id": lesson.id,
+        "namespace": lesson.namespace,
+        "status": lesson.status,
+        "revision": lesson.revision,
+        "version": version,
+        "body": body,
+    }
     statement = insert(tables.lessons).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
     connection.execute(delete(tables.lesson_texts).where(tables.lesson_texts.c.lesson_id == lesson.id))
@@ -78,8 +90,24 @@ def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any]) -> N
         tables.lesson_texts.insert(),
         [{"lesson_id": lesson.id, "position": i, "text_hash": text_hash(text)} for i, text in enumerate(texts_of(lesson))],
     )
-    statement = insert(tables.index_outbox).values(lesson_id=lesson.id, revision=lesson.revision)
-    connection.execute(statement.on_conflict_do_update(index_elements=["lesson_id"], set_={"revision": statement.excluded.revision}))
+
+
+def version_of(connection: Connection) -> int:
+    """The version of the book, 0 while it is empty."""
+    return int(connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == _VERSION_KEY)).scalar() or 0)
+
+
+def changed_since(connection: Connection, version: int) -> list[str]:
+    """Ids of the lessons that changed after this version of the book."""
+    return list(connection.execute(select(tables.lessons.c.id).where(tables.lessons.c.version > version)).scalars())
+
+
+def _next_version(connection: Connection) -> int:
+    insert = tables.insert(connection.dialect.name)
+    connection.execute(insert(tables.meta).values(key=_VERSION_KEY, value="0").on_conflict_do_nothing())
+    following = cast(cast(tables.meta.c.value, Integer) + 1, Text)
+    connection.execute(update(tables.meta).where(tables.meta.c.key == _VERSION_KEY).values(value=following))
+    return version_of(connection)
 
 
 def find(

@@ -61,7 +61,7 @@ def validated(episode_id: UUID | str, given: OutcomeFields) -> Outcome:
     reward = None if reward is None else _reward(reward)
     if feedback is not None and not isinstance(feedback, str):
         raise InvalidInput(f"feedback {feedback!r} is a {type(feedback).__name__}; expected text")
-    feedback = (feedback or "").strip() or None
+    feedback = (feedback or "").encode("utf-8", "replace").decode().replace("\0", "").strip() or None
     if reward is None and feedback is None:
         raise InvalidInput("an outcome needs a reward in [0, 1], a feedback text, or both; got neither")
     source = given.get("source") or "user"

@@ -151,8 +151,10 @@ lessons = Table(
     Column("namespace", NamespaceText, nullable=False),
     Column("status", String(20), nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("version", Integer, nullable=False, doc="of the lesson book, when this lesson last changed"),
     Column("body", _json(), nullable=False),
     Index("lessons_by_namespace", "namespace", "status"),
+    Index("lessons_by_version", "version"),
 )
 
 revisions = Table(
@@ -181,13 +183,6 @@ lesson_texts = Table(
     Column("lesson_id", String(40), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("text_hash", String(64), nullable=False),
-)
-
-index_outbox = Table(
-    "index_outbox",
-    metadata,
-    Column("lesson_id", String(40), primary_key=True),
-    Column("revision", Integer, nullable=False),
 )
 
 reflections = Table(

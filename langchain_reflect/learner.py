@@ -1,0 +1,364 @@
+"""The learner composes the parts: ledger, index, lesson book, recall, recording and reflection. It has no logic of its own."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+from uuid import UUID
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableConfig
+from typing_extensions import TypedDict
+
+from langchain_reflect.agents.service import AgentService
+from langchain_reflect.agents.wrap import reflected
+from langchain_reflect.index.base import VectorIndex
+from langchain_reflect.index.chroma import ChromaIndex
+from langchain_reflect.index.embeddings import Embedder, resolve_embedder
+from langchain_reflect.ledger import Ledger
+from langchain_reflect.ledger.outcomes import OutcomeFields
+from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.recall.policy import RecallPolicy
+from langchain_reflect.recall.recaller import Recaller
+from langchain_reflect.recording.messages import read_row
+from langchain_reflect.recording.recorder import Recorder
+from langchain_reflect.recording.redaction import Redact
+from langchain_reflect.recording.redaction import redact as default_redact
+from langchain_reflect.reflection.background import BackgroundReflection
+from langchain_reflect.reflection.graph import build_reflection_graph
+from langchain_reflect.reflection.graph import reflect as run_reflection
+from langchain_reflect.reflection.models import resolve_model
+from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
+from langchain_reflect.reflection.prompts import Prompts
+from langchain_reflect.settings import ReflectSettings, settings_from
+from langchain_reflect.types import SERVABLE, Namespace, Outcome, Recalled, ReflectionReport
+
+if TYPE_CHECKING:
+    from langchain_reflect.agents.middleware import ReflectMiddleware
+
+R = TypeVar("R", bound=Runnable[Any, Any])
+logger = logging.getLogger(__name__)
+
+
+class Options(TypedDict, total=False):
+    """Settings that may be given as arguments; see `ReflectSettings` for what they mean."""
+
+    namespace: Namespace
+    k: int
+    max_tokens: int
+    floor: float | None
+    holdout: float
+    withhold: float | None
+    deadline: float
+    review: Literal["none", "required"]
+    reflect: Literal["background", "inline", "manual"]
+    durability: Literal["full", "fast"]
+
+
+class PerGraph(TypedDict, total=False):
+    """What can differ from one wrapped graph to the next."""
+
+    namespace: Namespace
+    k: int
+    max_tokens: int
+    floor: float | None
+    holdout: float
+    withhold: float | None
+    deadline: float
+
+
+class Learner:
+    """Lets agents learn from what happened.
+
+    Args:
+        path: Folder of the embedded default (SQLite and Chroma); made if missing. Default `./.reflect`, or `REFLECT_PATH`.
+        ledger: A `Ledger` or its URL, in place of SQLite in `path`.
+        index: A `VectorIndex`, a folder, or the URL of a Chroma server, in place of Chroma in `path`.
+        model: Chat model that reflects, an instance or `provider:model`; without one, outcomes are kept but not reflected on.
+        embeddings: LangChain embeddings, an instance or `provider:model`; default all-MiniLM-L6-v2 in process.
+        verifier: Judges each run of a wrapped graph as it ends: `verifier(inputs=..., outputs=...)`.
+        redact: Applied to every text before it is stored; default masks common secrets.
+        reflection: When groups are ready and how drafts are treated.
+        prompts: In place of the library's own reflection prompts.
+        settings: In place of the environment.
+        **options: See `ReflectSettings`; an argument wins over the environment.
+
+    Raises:
+        InvalidInput: A setting is out of range.
+        LedgerError: The folder or database cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        ledger: Ledger | str | None = None,
+        index: VectorIndex | str | None = None,
+        model: BaseChatModel | str | None = None,
+        embeddings: Embeddings | Embedder | str | None = None,
+        verifier: Callable[..., Any] | None = None,
+        redact: Redact | None = None,
+        reflection: ReflectionPolicy | None = None,
+        prompts: Prompts | None = None,
+        settings: ReflectSettings | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        given = dict(options) | ({} if path is None else {"path": path})
+        self.settings = settings_from(settings, given)
+        where = self.settings.path
+        self.ledger = (
+            ledger
+            if isinstance(ledger, Ledger)
+            else Ledger(ledger or self.settings.ledger_url or where, durability=self.settings.durability)
+        )
+        made = index or self.settings.chroma or str(where / "chroma")
+        self.index: VectorIndex = ChromaIndex(made) if isinstance(made, str) else made
+        self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
+        self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review)
+        self.recaller = Recaller(self.lessons, self.embedder)
+        self.recorder = Recorder(self.ledger)
+        self.reflection = reflection or ReflectionPolicy()
+        self.prompts = prompts
+        self._model = model or self.settings.model
+        self._verifier = verifier
+        self._redact = redact or default_redact
+        self._policy = RecallPolicy(
+            k=self.settings.k,
+            max_tokens=self.settings.max_tokens,
+            floor=self.settings.floor,
+            holdout=self.settings.holdout,
+            withhold=self.settings.withhold,
+            deadline=self.settings.deadline,
+        )
+        self._background = BackgroundReflection(self.reflect)
+
+    @classmethod
+    def from_settings(cls, settings: ReflectSettings | None = None, **overrides: Any) -> Self:
+        """A learner as the environment (or the given settings) says; overrides are arguments of `Learner`."""
+        return cls(settings=settings, **overrides)
+
+    @cached_property
+    def model(self) -> BaseChatModel:
+        """The chat model that reflects.
+
+        Raises:
+            ModelMissing: None was given.
+        """
+        return resolve_model(self._model)
+
+    # The ways in
+
+    def wrap(
+        self,
+        graph: R,
+        *,
+        name: str | None = None,
+        task: Callable[[Any], str] | None = None,
+        view: Callable[[Any, Any], Any] | None = None,
+        inject: Callable[[Any, str], Any] | None = None,
+        where: Literal["system", "human"] = "system",
+        nodes: Any = None,
+        verifier: Callable[..., Any] | None = None,
+        metadata: bool = True,
+        **per_graph: Unpack[PerGraph],
+    ) -> R:
+        """The same kind of object as `graph`, with lessons arriving and episodes recorded.
+
+        Where lessons exist already, the embedder is loaded now, so that no run has to wait for it.
+
+        Args:
+            graph: A compiled graph, an `@entrypoint`, or any other Runnable. It stays as it is.
+            name: Name of the graph in its episodes; default its own.
+            task: Reads the task's text from the input; default the last message of the user.
+            view: `view(state, lessons)` returns what a node sees instead of its state.
+            inject: `inject(state, text)` likewise, with the lessons as text; for graphs without `messages`.
+            where: `system`: lessons stand at the end of the system message; `human`: before the last human message, for small models.
+            nodes: Names of the nodes that see lessons, or a function of the name; default all that may call a model.
+            verifier: Judges each run as it ends, in place of the learner's.
+            metadata: Whether checkpoints carry the episode's id.
+            **per_graph: `namespace`, `k`, `max_tokens`, `floor`, `holdout`, `withhold`, `deadline` for this graph.
+
+        Raises:
+            InvalidInput: An option cannot be meant.
+        """
+        service = self._service(per_graph, verifier)
+        self.warm_up(only_if_used=True)
+        return reflected(
+            graph, service, name=name, task=task, view=view, inject=inject, where=where, nodes=nodes, verifier=verifier, metadata=metadata
+        )
+
+    def middleware(self, *, where: Literal["system", "human"] = "system", **per_graph: Unpack[PerGraph]) -> "ReflectMiddleware":
+        """Middleware for `create_agent`: lessons go into each model call, never into the thread."""
+        from langchain_reflect.agents.middleware import ReflectMiddleware
+
+        self.warm_up(only_if_used=True)
+        return ReflectMiddleware(self._service(per_graph, None), where=where)
+
+    def retrieve_node(self, *, graph: str = "agent", task: Callable[[Any], str] | None = None, **per_graph: Unpack[PerGraph]) -> Any:
+        """A node for a hand-made `StateGraph` that writes `lessons` (text) and `episode_id` into the state."""
+        from langchain_reflect.agents.nodes import retrieve_node
+
+        return retrieve_node(self._service(per_graph, None), graph=graph, task=task)
+
+    def record_node(self, *, graph: str = "agent", task: Callable[[Any], str] | None = None, **per_graph: Unpack[PerGraph]) -> Any:
+        """A node for the end of a hand-made `StateGraph` that records the episode; it does not run when the graph fails."""
+        from langchain_reflect.agents.nodes import record_node
+
+        return record_node(self._service(per_graph, None), graph=graph, task=task)
+
+    def _service(self, per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None) -> AgentService:
+        policy = {name: value for name, value in per_graph.items() if name != "namespace"}
+        return AgentService(
+            recaller=self.recaller,
+            recorder=self.recorder,
+            ledger=self.ledger,
+            policy=replace(self._policy, **policy),
+            namespace=per_graph.get("namespace", self.settings.namespace),
+            verifier=verifier or self._verifier,
+            on_outcome=self._judged,
+            redact=self._redact,
+        )
+
+    # Recall
+
+    def recall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
+        """The lessons a task would get, with the score and the fate of every lesson considered."""
+        policy = self._policy if k is None else replace(self._policy, k=k)
+        return self.recaller.recall(task, namespace=namespace or self.settings.namespace, policy=policy)
+
+    async def arecall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
+        """Async `recall`."""
+        policy = self._policy if k is None else replace(self._policy, k=k)
+        return await self.recaller.arecall(task, namespace=namespace or self.settings.namespace, policy=policy)
+
+    def warm_up(self, *, only_if_used: bool = False) -> None:
+        """Load the embedder and open the index now instead of in the first run.
+
+        Args:
+            only_if_used: Do nothing while there are no lessons to find.
+        """
+        if not only_if_used or self.ledger.lessons(statuses=SERVABLE, limit=1):
+            try:
+                self.lessons.search("warm-up", namespace=self.settings.namespace, limit=1)
+            except Exception as error:  # noqa: BLE001 - the run itself reports what fails, and goes on
+                logger.warning("recall could not be prepared, runs go on without lessons: %s", error)
+
+    # Outcomes
+
+    def record_outcome(self, episode_id: UUID | str, **given: Unpack[OutcomeFields]) -> Outcome:
+        """Keep a judgement of an episode, see `Ledger.record_outcome`; with a model, reflection starts by itself as groups become ready."""
+        outcome = self.ledger.record_outcome(episode_id, **given)
+        self._judged(outcome)
+        return outcome
+
+    async def arecord_outcome(self, episode_id: UUID | str, **given: Unpack[OutcomeFields]) -> Outcome:
+        """Async `record_outcome`."""
+        return await asyncio.to_thread(partial(self.record_outcome, episode_id, **given))
+
+    def import_episodes(self, rows: Iterable[Mapping[str, Any]], *, namespace: Namespace | None = None, graph: str = "agent") -> int:
+        """Take in logged runs: messages with a reward or feedback.
+
+        Args:
+            rows: Each with `messages`, and optionally `id`, `reward`, `feedback`, `task`, `task_key`, `model`, `metadata`, `at`.
+            namespace: Where a row names none; default the learner's.
+            graph: Where a row names none.
+
+        Returns:
+            Number of episodes. Importing the same rows again changes nothing.
+
+        Raises:
+            InvalidInput: A row cannot be meant; the message has its number. Earlier rows have been kept.
+        """
+        into = namespace or self.settings.namespace
+        parsed = (read_row(row, number=n, namespace=into, graph=graph, clean=self._redact) for n, row in enumerate(rows, start=1))
+        count = 0
+        while batch := list(islice(parsed, 200)):
+            self.ledger.save_episodes((episode, ()) for episode, _ in batch)
+            self.ledger.record_outcomes((o.episode_id, _fields(o)) for _, o in batch if o is not None)
+            count += len(batch)
+        return count
+
+    # Reflection
+
+    def reflect(
+        self, *, namespace: Namespace | None = None, gate: Gate | None = None, config: RunnableConfig | None = None
+    ) -> ReflectionReport:
+        """Work off what is due now: groups of judged rollouts become lesson edits.
+
+        Args:
+            namespace: Only this one; default all.
+            gate: Tries drafts before they are believed; see `practice`.
+            config: For the reflection graph's run.
+
+        Raises:
+            ModelMissing: The learner has no model.
+        """
+        self.recorder.flush()
+        return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, config=config)
+
+    async def areflect(
+        self, *, namespace: Namespace | None = None, gate: Gate | None = None, config: RunnableConfig | None = None
+    ) -> ReflectionReport:
+        """Async `reflect`."""
+        return await asyncio.to_thread(partial(self.reflect, namespace=namespace, gate=gate, config=config))
+
+    def reflection_graph(self, *, gate: Gate | None = None) -> Any:
+        """The reflection graph as `reflect` runs it: an ordinary compiled graph, to be traced, streamed or shown."""
+        return build_reflection_graph(
+            self.model, self.lessons, ledger=self.ledger, policy=self.reflection, gate=gate, prompts=self.prompts or Prompts()
+        )
+
+    def _judged(self, _outcome: Outcome) -> None:
+        if self._model is None or self.settings.reflect == "manual":
+            return
+        if self.settings.reflect == "inline":
+            self.reflect()
+        else:
+            self._background.poke()
+
+    # The end
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until episodes are written and reflection in the background is done.
+
+        Args:
+            timeout: Most seconds for each of the two; None: as long as it takes.
+
+        Returns:
+            Whether all was done in time.
+        """
+        written = self.recorder.flush(timeout)
+        return self._background.flush(timeout) and written
+
+    def close(self, timeout: float | None = None) -> None:
+        """`flush`, then release threads, files and connections."""
+        self.recorder.flush(timeout)
+        self._background.close(timeout)
+        self.recorder.close(timeout)
+        self.index.close()
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Learner({self.ledger!r}, {self.index!r}, namespace={self.settings.namespace!r})"
+
+
+def _fields(outcome: Outcome) -> OutcomeFields:
+    return {
+        "reward": outcome.reward,
+        "feedback": outcome.feedback,
+        "source": outcome.source,
+        "key": outcome.key,
+        "observed_at": outcome.observed_at,
+        "detail": outcome.detail,
+    }
