@@ -2,6 +2,7 @@ import gzip
 import json
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_the_floor_is_the_users_then_the_embedders_then_the_default():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.recorded
 def test_the_floor_of_the_default_embedder_holds_on_recorded_tasks(recorded_data, minilm):
     def read(name):
