@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -135,6 +136,7 @@ class Learner:
             withhold=self.settings.withhold,
             deadline=self.settings.deadline,
         )
+        self._reflecting = threading.Lock()
         self._background = BackgroundReflection(self.reflect)
 
     @classmethod
@@ -299,7 +301,8 @@ class Learner:
             ModelMissing: The learner has no model.
         """
         self.recorder.flush()
-        return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, config=config)
+        with self._reflecting:  # what the background began is finished first, so no group is reflected on twice
+            return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, config=config)
 
     async def areflect(
         self, *, namespace: Namespace | None = None, gate: Gate | None = None, config: RunnableConfig | None = None

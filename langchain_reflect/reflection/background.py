@@ -1,8 +1,10 @@
 """Reflection beside the agent: a daemon thread that works off what is due whenever an outcome has come in."""
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
@@ -11,16 +13,19 @@ logger = logging.getLogger(__name__)
 class BackgroundReflection:
     """Runs a reflection soon after it was asked for, never two at once.
 
-    The thread starts with the first `poke` and is a daemon, so it never keeps the process from exiting; `flush` waits for what is due.
+    The thread starts with the first `poke` and is a daemon, so a stuck model never keeps the process from exiting. `flush` waits for
+    what is due; the end of the process waits for it too, for a limited time. What is not done by then stays due in the ledger.
 
     Args:
         reflect: Works off what is due and returns; its exceptions are logged.
         pause: Seconds to wait after a poke, so that outcomes that come together are worked off together.
+        exit_timeout: Most seconds that the end of the process waits.
     """
 
-    def __init__(self, reflect: Callable[[], object], *, pause: float = 0.2) -> None:
+    def __init__(self, reflect: Callable[[], object], *, pause: float = 0.2, exit_timeout: float = 30.0) -> None:
         self._reflect = reflect
         self._pause = pause
+        self._exit_timeout = exit_timeout
         self._changed = threading.Condition()
         self._due = self._busy = self._closed = self._hurry = False
         self._thread: threading.Thread | None = None
@@ -34,6 +39,7 @@ class BackgroundReflection:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="reflect-background", daemon=True)
                 self._thread.start()
+                _close_at_exit(self)
             self._changed.notify_all()
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -81,3 +87,15 @@ class BackgroundReflection:
             self._changed.wait_for(lambda: self._hurry or self._closed, max(0.0, until - time.monotonic()))
             self._due, self._busy = False, True
             return True
+
+
+def _close_at_exit(background: BackgroundReflection) -> None:
+    """Drain before the interpreter forbids new threads and futures, which `atexit` would be too late for."""
+    held = weakref.ref(background)
+
+    def close() -> None:
+        alive = held()
+        if alive is not None and not alive.close(alive._exit_timeout):  # noqa: SLF001 - this module's own class
+            logger.warning("reflection was not done in time; the outcomes stay due, and the next process takes them")
+
+    getattr(threading, "_register_atexit", atexit.register)(close)

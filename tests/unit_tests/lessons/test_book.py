@@ -1,11 +1,8 @@
 """The lesson book changes lessons durably and finds them whatever becomes of the index."""
 
-import hashlib
 import logging
 
-import numpy as np
 import pytest
-from langchain_core.embeddings import Embeddings
 
 from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, InvalidInput, LessonNotFound
 from langchain_reflect.index.embeddings import resolve_embedder
@@ -13,26 +10,7 @@ from langchain_reflect.index.exact import ExactIndex
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.types import LessonEdit, LessonText
-
-
-class Words(Embeddings):
-    """Texts are near if they share words; `shift` makes another model under the same name."""
-
-    model = "words"
-
-    def __init__(self, shift=0):
-        self.shift = shift
-        self.embedded = []
-
-    def embed_documents(self, texts):
-        self.embedded += texts
-        return [self.embed_query(text) for text in texts]
-
-    def embed_query(self, text):
-        vector = np.full(64, 1e-3)
-        for word in text.lower().split():
-            vector[(int(hashlib.sha256(word.encode()).hexdigest(), 16) + self.shift) % 64] += 1
-        return vector.tolist()
+from tests.unit_tests.words import Words
 
 
 class Down(ExactIndex):
@@ -128,11 +106,10 @@ def test_when_the_index_is_down_the_ledger_answers_and_it_is_said_once(ledger, c
     assert book.add(when="a flight is cancelled", do="refund") in [found for found, _ in book.search("a flight is cancelled")]
 
 
-def test_a_change_by_another_process_is_found_at_the_next_recall(ledger, book, tmp_path):
+def test_a_change_by_another_process_is_found_at_the_next_recall(book, tmp_path):
     book.search("anything")
     with Ledger(tmp_path) as other:
-        lesson = LessonBook(other, Down(), resolve_embedder(Words())).add(when="a flight is moved", do="ask")
-        ledger.append_revisions([])
+        lesson = LessonBook(other, ExactIndex(), resolve_embedder(Words())).add(when="a flight is moved", do="ask")
     assert book.search("a flight is moved")[0][0] == lesson
 
 

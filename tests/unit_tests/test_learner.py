@@ -1,0 +1,289 @@
+"""The learner closes the loop: run, outcome, reflection, lesson, next run."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+import time
+from uuid import uuid4
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+from langchain_reflect import Learner, Ledger, ReflectError
+from langchain_reflect.errors import InvalidInput, LedgerError, MissingExtra, ModelMissing
+from langchain_reflect.index.exact import ExactIndex
+from langchain_reflect.reflection.background import BackgroundReflection
+from langchain_reflect.settings import ReflectSettings
+from tests.unit_tests.words import Words
+
+LESSON = {"title": "", "when": "a flight is to be moved", "do": "look up the fare class first", "when_not": "", "why": "", "cites": ["R1"]}
+NEVER = {"holdout": 0.0, "withhold": 0.0, "floor": 0.0}
+
+
+def reflector(*answers):
+    return FakeListChatModel(responses=[json.dumps({"lessons": list(answers)})] * 50)
+
+
+def a_graph(seen: list[list[BaseMessage]]):
+    def agent(state: MessagesState):
+        seen.append(state["messages"])
+        return {"messages": [AIMessage("done")]}
+
+    return StateGraph(MessagesState).add_node("agent", agent).add_edge(START, "agent").compile(name="flights")
+
+
+@pytest.fixture
+def open_learner(tmp_path):
+    opened = []
+
+    def open_(**given):
+        learner = Learner(**({"path": tmp_path, "embeddings": Words(), "index": ExactIndex(), "reflect": "manual"} | NEVER | given))
+        opened.append(learner)
+        return learner
+
+    yield open_
+    for learner in opened:
+        learner.close()
+
+
+def ask(agent, text="please move my flight", **config):
+    return agent.invoke({"messages": [("user", text)]}, config)
+
+
+def test_an_outcome_becomes_a_lesson_that_the_next_run_sees(open_learner):
+    seen: list[list[BaseMessage]] = []
+    learner = open_learner(model=reflector(LESSON))
+    agent = learner.wrap(a_graph(seen))
+    run_id = uuid4()
+    ask(agent, run_id=run_id)
+    learner.record_outcome(run_id, reward=0.0, feedback="The fare class forbids it.")
+    report = learner.reflect()
+    assert (report.groups, len(report.applied)) == (1, 1)
+    ask(agent)
+    assert "look up the fare class first" in seen[-1][0].text
+    learner.flush()
+    second = learner.ledger.episodes()[0]
+    assert second.shown == (report.applied[0].lesson_id,)
+    assert learner.lessons.show(second.shown[0]).evidence == (run_id,)
+
+
+def test_reflecting_again_finds_nothing_due(open_learner):
+    learner = open_learner(model=reflector(LESSON))
+    agent = learner.wrap(a_graph([]))
+    run_id = uuid4()
+    ask(agent, run_id=run_id)
+    learner.record_outcome(run_id, feedback="The fare class forbids it.")
+    assert len(learner.reflect().applied) == 1
+    assert learner.reflect().groups == 0
+
+
+def test_with_a_model_outcomes_start_reflection_by_themselves(open_learner):
+    learner = open_learner(model=reflector(LESSON), reflect="background")
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.record_outcome(run_id, feedback="The fare class forbids it.")
+    assert learner.flush(30)
+    assert [lesson.do for lesson in learner.lessons.list()] == [LESSON["do"]]
+
+
+def test_background_and_explicit_reflection_never_take_a_group_twice(open_learner):
+    learner = open_learner(model=reflector(LESSON), reflect="background")
+    agent = learner.wrap(a_graph([]))
+    for _ in range(3):
+        run_id = uuid4()
+        ask(agent, run_id=run_id)
+        learner.record_outcome(run_id, feedback="The fare class forbids it.")
+    learner.reflect()
+    learner.flush(30)
+    assert len(learner.lessons.list()) == 1
+
+
+def test_inline_reflection_is_done_when_the_outcome_returns(open_learner):
+    learner = open_learner(model=reflector(LESSON), reflect="inline")
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.record_outcome(run_id, feedback="The fare class forbids it.")
+    assert len(learner.lessons.list()) == 1
+
+
+def test_a_verifier_judges_each_run_as_it_ends(open_learner):
+    learner = open_learner(verifier=lambda *, inputs, outputs, **_: {"key": "len", "score": 0.25, "comment": "too short"})
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.flush()
+    (outcome,) = learner.ledger.outcomes(run_id)
+    assert (outcome.reward, outcome.feedback, outcome.source) == (0.25, "too short", "verifier")
+
+
+async def test_the_loop_closes_under_asyncio(open_learner):
+    seen: list[list[BaseMessage]] = []
+    learner = open_learner(model=reflector(LESSON))
+    agent = learner.wrap(a_graph(seen))
+    ids = [uuid4() for _ in range(4)]
+    await asyncio.gather(*(agent.ainvoke({"messages": [("user", "please move my flight")]}, {"run_id": i}) for i in ids))
+    await asyncio.gather(*(learner.arecord_outcome(i, reward=0.0, feedback="The fare class forbids it.") for i in ids))
+    assert len((await learner.areflect()).applied) == 1
+    assert (await learner.arecall("please move my flight")).lessons[0].do == LESSON["do"]
+    await agent.ainvoke({"messages": [("user", "please move my flight")]})
+    assert "fare class" in seen[-1][0].text
+
+
+def test_another_process_records_the_outcome_with_the_ledger_alone(open_learner, tmp_path):
+    learner = open_learner(model=reflector(LESSON))
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.flush()
+    code = f"from langchain_reflect import Ledger; Ledger({str(tmp_path)!r}).record_outcome({str(run_id)!r}, feedback='It is forbidden.')"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert len(learner.reflect().applied) == 1
+
+
+def test_logged_runs_are_imported_once(open_learner):
+    learner = open_learner(model=reflector(LESSON))
+    rows = [
+        {"id": n, "messages": [{"role": "user", "content": "move my flight"}, {"role": "assistant", "content": "ok"}], "reward": n % 2}
+        for n in range(4)
+    ]
+    assert learner.import_episodes(rows) == 4
+    assert learner.import_episodes(rows) == 4
+    assert learner.ledger.counts()["episodes"] == 4
+    assert learner.reflect().groups == 1
+
+
+def test_a_bad_row_is_named_by_its_number(open_learner):
+    with pytest.raises(InvalidInput, match="2"):
+        open_learner().import_episodes([{"messages": [{"role": "user", "content": "hi"}]}, {"messages": 7}])
+
+
+def test_a_graph_without_messages_and_without_task_runs_unharmed_and_says_the_way_out(open_learner, caplog):
+    class State(MessagesState):
+        question: str
+        answer: str
+
+    graph = StateGraph(State).add_node("a", lambda state: {"answer": state["question"] * 2}).add_edge(START, "a").compile()
+    agent = open_learner().wrap(graph)
+    with caplog.at_level(logging.WARNING):
+        assert agent.invoke({"question": "ab"})["answer"] == "abab"
+    assert "task=" in caplog.text
+
+
+def test_without_a_model_reflection_says_how_to_set_one(open_learner):
+    with pytest.raises(ModelMissing, match="REFLECT_MODEL"):
+        open_learner().reflect()
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "nobody:gpt-5", "openai:"])
+def test_a_model_that_cannot_be_meant_is_refused_by_name(open_learner, model):
+    with pytest.raises((InvalidInput, MissingExtra), match=model):
+        open_learner(model=model).reflect()
+
+
+def test_settings_out_of_range_name_value_and_place(tmp_path, monkeypatch):
+    with pytest.raises(InvalidInput, match=r"holdout=1\.5"):
+        Learner(tmp_path, holdout=1.5)
+    monkeypatch.setenv("REFLECT_K", "many")
+    with pytest.raises(InvalidInput, match="k='many'"):
+        Learner(tmp_path)
+
+
+def test_an_argument_wins_over_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("REFLECT_K", "3")
+    monkeypatch.setenv("REFLECT_NAMESPACE", "acme/support")
+    with Learner(tmp_path) as learner:
+        assert (learner.settings.k, learner.settings.namespace) == (3, ("acme", "support"))
+    with Learner.from_settings(ReflectSettings(path=tmp_path), k=1) as learner:
+        assert learner.settings.k == 1
+
+
+def test_a_folder_that_is_not_writable_is_named(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(LedgerError, match="taken"):
+        Learner(tmp_path / "taken" / "below")
+
+
+def test_a_broken_embedder_leaves_the_run_unharmed(open_learner, caplog):
+    class Broken(Words):
+        def embed_query(self, text):
+            raise OSError("no model")
+
+    learner = open_learner()
+    learner.lessons.add(when="please move my flight", do="ask")
+    broken = open_learner(embeddings=Broken(), index=ExactIndex())
+    with caplog.at_level(logging.WARNING):
+        assert ask(broken.wrap(a_graph([])))["messages"][-1].content == "done"
+    assert "no model" in caplog.text
+
+
+def test_a_changed_embedder_is_an_error_for_people_and_a_warning_for_runs(open_learner, caplog):
+    open_learner().lessons.add(when="please move my flight", do="ask")
+    changed = open_learner(embeddings=Words(shift=1), index=ExactIndex())
+    with caplog.at_level(logging.WARNING):
+        assert ask(changed.wrap(a_graph([])))["messages"][-1].content == "done"
+    with pytest.raises(ReflectError, match="reflect reindex"):
+        changed.recall("please move my flight")
+    changed.lessons.reindex()
+    assert changed.recall("please move my flight").lessons
+
+
+def test_an_invalid_reply_changes_nothing_and_is_reported(open_learner):
+    learner = open_learner(model=FakeListChatModel(responses=["I would rather talk about the weather."]))
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.record_outcome(run_id, reward=0.0)
+    for _ in range(2):
+        other = uuid4()
+        ask(learner.wrap(a_graph([])), run_id=other)
+        learner.record_outcome(other, reward=1.0)
+    report = learner.reflect()
+    assert report.errors
+    assert learner.lessons.list() == []
+
+
+def test_closing_waits_for_the_last_episode(tmp_path):
+    with Learner(tmp_path, embeddings=Words(), index=ExactIndex()) as learner:
+        ask(learner.wrap(a_graph([])))
+    with Ledger(tmp_path) as ledger:
+        assert ledger.counts()["episodes"] == 1
+
+
+def test_background_reflection_works_off_what_comes_together_and_survives_errors(caplog):
+    calls = []
+
+    def reflect():
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise RuntimeError("model is down")
+
+    background = BackgroundReflection(reflect, pause=0.05)
+    for _ in range(5):
+        background.poke()
+    assert background.flush(10)
+    background.poke()
+    assert background.close(10)
+    background.poke()
+    assert len(calls) == 2
+    assert "stay due" in caplog.text
+
+
+AT_EXIT = """
+import json, sys
+from uuid import uuid4
+from langchain_core.language_models import FakeListChatModel
+from langchain_reflect import Learner
+from langchain_reflect.index.exact import ExactIndex
+from tests.unit_tests.words import Words
+reply = json.dumps({"lessons": [{"when": "a flight is to be moved", "do": "look up the fare class", "cites": ["R1"]}]})
+learner = Learner(sys.argv[1], model=FakeListChatModel(responses=[reply]), embeddings=Words(), index=ExactIndex())
+learner.import_episodes([{"id": 1, "messages": [{"role": "user", "content": "move my flight"}]}])
+learner.record_outcome(learner.ledger.episodes()[0].id, feedback="The fare class forbids it.")
+"""
+
+
+def test_the_end_of_the_process_waits_for_reflection(tmp_path):
+    subprocess.run([sys.executable, "-c", AT_EXIT, str(tmp_path)], check=True, timeout=120)
+    with Ledger(tmp_path) as ledger:
+        assert len(ledger.lessons()) == 1
