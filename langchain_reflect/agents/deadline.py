@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 _IDLE: Final = 10.0
 """Seconds without work after which a thread ends."""
@@ -60,6 +60,9 @@ class DaemonCalls:
     async def arun(self, function: Callable[[], T], timeout: float) -> T:  # noqa: ASYNC109 - it raises our own error
         """Async `run`; the event loop is never blocked."""
         call = self._submit(function)
+        await asyncio.sleep(0)  # a quick call is done by now, and waking the loop from a thread costs more than this
+        if call.future.done():
+            return cast("T", call.future.result())
         waiter = asyncio.wrap_future(call.future)
         done, _ = await asyncio.wait([waiter], timeout=timeout)
         if not done:

@@ -59,12 +59,12 @@ class Placement:
 
     def has_block(self, text: object) -> bool:
         """Whether a text contains what was placed. Only that counts: people may write `<lessons>` themselves."""
-        return isinstance(text, str) and "<lessons" in text and any(block in text for block in self.blocks)
+        return isinstance(text, str) and "<lessons" in text and any(block in text for block in tuple(self.blocks))
 
     def without_block(self, text: str) -> str:
         """The text without what was placed, and without the blank line that set it off."""
         if "<lessons" in text:
-            for block in self.blocks:
+            for block in tuple(self.blocks):
                 for form in (f"\n\n{block}", f"{block}\n\n", block):
                     text = text.replace(form, "")
         return text

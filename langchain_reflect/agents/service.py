@@ -41,6 +41,8 @@ Verify = Callable[..., Any]
 
 _REMEMBERED: Final = 10_000
 """Run ids and threads that one service remembers."""
+_KEPT: Final = 500
+"""Open episodes of middleware and plain nodes; those of runs that never end must not pile up."""
 _INPUT_AS_TASK: Final = 2_000
 """Most characters of an input that stands for a task that could not be read."""
 
@@ -244,7 +246,7 @@ class AgentService:
         """Keep an open episode for `kept`."""
         if episode is not None:
             with self._lock:
-                _remember(self._kept, episode.id, episode)
+                _remember(self._kept, episode.id, episode, limit=_KEPT)
         return episode
 
     def kept(self, episode_id: UUID | None) -> OpenEpisode | None:
@@ -324,7 +326,8 @@ class AgentService:
                 return
             verify = verifier or self.verifier
             judge = partial(self._judge, episode, verify) if verify is not None and episode.status == "ok" else None
-            self.recorder.submit(partial(self._record, episode), judge)
+            last = episode.id not in self._kept
+            self.recorder.submit(partial(self._record, episode, last=last), judge)
             if self.recorder.write_before_return and not _in_event_loop():
                 self.recorder.flush()
         except Exception as failed:  # noqa: BLE001 - the agent's run must go on
@@ -335,11 +338,14 @@ class AgentService:
         if self.recorder is not None and self.recorder.write_before_return:
             await asyncio.to_thread(self.recorder.flush)
 
-    def _record(self, episode: OpenEpisode) -> tuple[Episode, tuple[Exposure, ...]]:
+    def _record(self, episode: OpenEpisode, *, last: bool = False) -> tuple[Episode, tuple[Exposure, ...]]:
+        """The episode as it is stored; after the last time its events go, because callers may hold on to it."""
         if not episode.task:
             first = next((e.input for e in episode.tape.events if e.kind == "model" and isinstance(e.input, list)), None)
             episode.task = task_of(first) if first else "(continued)"
         stored, exposures = to_episode(episode, self.redact)
+        if last:
+            episode.tape.events = []
         if episode.begun_elsewhere and self.ledger is not None:
             with suppress(EpisodeNotFound):
                 earlier = self.ledger.episode(episode.id)
@@ -398,10 +404,10 @@ def _merged(configs: list[RunnableConfig], key: str) -> dict[str, Any]:
     return merged
 
 
-def _remember(known: "OrderedDict[Any, Any]", key: Any, value: Any) -> None:
+def _remember(known: "OrderedDict[Any, Any]", key: Any, value: Any, *, limit: int = _REMEMBERED) -> None:
     known[key] = value
     known.move_to_end(key)
-    while len(known) > _REMEMBERED:
+    while len(known) > limit:
         known.popitem(last=False)
 
 

@@ -180,36 +180,46 @@ class LessonView(Runnable[Any, Any]):
 
 # Which nodes
 
+_AGENTS: Final = frozenset({"langchain_create_agent", "deepagents"})
 _AGENT_NODE: Final = "model"
 """The node of `create_agent` that calls the model; its other nodes are tools and middleware."""
 
 
-def view_nodes(graph: Pregel[Any, Any, Any, Any], options: ViewOptions) -> dict[str, PregelNode]:
+def view_nodes(graph: Pregel[Any, Any, Any, Any], options: ViewOptions, *, all_chosen: bool = False) -> dict[str, PregelNode]:
     """The graph's nodes, with a view where a node may talk to a model.
 
     Left as they are: nodes the user did not choose; tools; error handlers; nodes with a cache, whose key would not know of the lessons;
     wrapped graphs, which show lessons of their own; and functions that call a graph, because the view would get into that graph's own
     checkpoints.
+
+    Args:
+        graph: The bare graph.
+        options: Whose views these are.
+        all_chosen: Whether the user chose the node that this graph is, and so all in it.
     """
-    is_agent = (graph.config or {}).get("metadata", {}).get("ls_integration") == "langchain_create_agent"
     if graph.cache_policy is not None:
         return dict(graph.nodes)
-    chosen = (lambda name: name == _AGENT_NODE) if options.nodes is None and is_agent else options.applies_to
-    return {name: _viewed(name, node, options) if _may_see(name, node) and chosen(name) else node for name, node in graph.nodes.items()}
+    free = all_chosen or options.nodes is None
+    is_agent = (graph.config or {}).get("metadata", {}).get("ls_integration") in _AGENTS
+
+    def chosen(name: str) -> bool:
+        return (not is_agent or name == _AGENT_NODE) if free else options.applies_to(name)
+
+    return {name: _viewed(name, node, options, chosen=chosen(name)) if _may_see(name, node) else node for name, node in graph.nodes.items()}
 
 
 def _may_see(name: str, node: PregelNode) -> bool:
     plumbing = name == START or node.is_error_handler or node.cache_policy is not None
-    return not plumbing and node.bound is not DEFAULT_BOUND and not isinstance(node.bound, ToolNode)
+    return not plumbing and node.bound is not DEFAULT_BOUND and not isinstance(node.bound, ToolNode) and not is_reflected(node.bound)
 
 
-def _viewed(name: str, node: PregelNode, options: ViewOptions) -> PregelNode:
+def _viewed(name: str, node: PregelNode, options: ViewOptions, *, chosen: bool) -> PregelNode:
     bound = node.bound
-    if is_reflected(bound):
-        return node
     if isinstance(bound, Pregel):
-        child = clone(bound, nodes=view_nodes(bound, options))
+        child = clone(bound, nodes=view_nodes(bound, options, all_chosen=chosen))
         return node.copy({"bound": child, "subgraphs": [child]})
+    if not chosen:
+        return node
     if node.subgraphs or isinstance(innermost(bound), PregelProtocol):
         hint = f"node {name!r} calls a graph, so it is shown no lessons; wrap that graph itself"
         options.health.note(f"view skipped: {name}", hint, level=logging.INFO)

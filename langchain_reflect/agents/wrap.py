@@ -237,7 +237,9 @@ def _with_handler(callbacks: Any, handler: BaseCallbackHandler) -> Any:
         manager = callbacks.copy()
         manager.add_handler(handler, inherit=True)
         return manager
-    return [*(callbacks or ()), handler]
+    if callbacks is None or isinstance(callbacks, list):
+        return [*(callbacks or ()), handler]
+    return callbacks  # LangChain will say what is wrong with it
 
 
 def _check(graph: object, where: object) -> None:

@@ -444,6 +444,24 @@ def test_only_the_chosen_nodes_see_lessons(service):
     assert all(MARK in str(prompt) for prompt in second.prompts)
 
 
+def test_choosing_a_graph_chooses_all_in_it_and_one_can_choose_inside(service):
+    model, other = TellingModel(), TellingModel()
+    builder = StateGraph(MessagesState).add_node("child", single(model))
+    builder.add_node("other", lambda s: {"messages": [other.invoke(s["messages"])]})
+    graph = builder.add_edge(START, "child").add_edge("child", "other").compile()
+    for chosen in (["child"], ["chat"]):
+        reflected(graph, service, nodes=chosen).invoke(ASKED)
+    assert all(MARK in str(prompt) for prompt in model.prompts)
+    assert MARK not in str(other.prompts)
+
+
+def test_an_episode_holds_no_trajectory_once_it_is_written(service, recorder):
+    with collect_episodes() as episodes:
+        reflected(single(TellingModel()), service).invoke(ASKED)
+    recorder.flush()
+    assert episodes[0].tape.events == []
+
+
 def test_wrapping_again_takes_the_new_options(service):
     model = TellingModel()
     once = reflected(single(model), service)
