@@ -118,7 +118,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 
     made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold", no_wrap=column in {"id", "lesson"})  # to be copied in one piece
     for row in rows:
         made.add_row(*(Text(printable(cell)) for cell in row))
     return made

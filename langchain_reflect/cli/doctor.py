@@ -121,15 +121,20 @@ def _embeddings(known: "ReflectSettings") -> Check:
 
 
 def _index(context: typer.Context, known: "ReflectSettings") -> Check:
-    if known.ledger_url is None and not ledger_file(known.path).exists():
-        return Check("index", "ok", "none yet")
+    from langchain_reflect.types import SERVABLE
+
+    if known.chroma is None and not (known.path / "chroma").exists():
+        return Check("index", "ok", "none yet; it is made when lessons are first looked for")
     with open_learner(context) as learner:
         try:
-            learner.lessons.index.open(learner.embedder.tag)
-            held = learner.lessons.index.count()
+            learner.index.open(learner.embedder.tag)
         except IndexUnavailable as error:
-            return Check("index", "warning", str(error))
-    return Check("index", "ok", f"{known.chroma or known.path / 'chroma'}, {held} vectors")
+            return Check("index", "warning", f"{error}; meanwhile lessons are found by the vectors in the ledger")
+        held = learner.index.count()
+        wanted = sum(len(each.vectors) for each in learner.ledger.vectors(learner.embedder.id, statuses=SERVABLE))
+    if held != wanted:
+        return Check("index", "warning", f"holds {held} of {wanted} vectors; the next recall or `reflect reindex` brings it up to date")
+    return Check("index", "ok", f"holds all {held} vectors of the lessons that may be shown")
 
 
 def _model(known: "ReflectSettings") -> Check:

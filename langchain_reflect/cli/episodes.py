@@ -52,11 +52,8 @@ def list_(
     if json:
         emit_json([_entry(episode, outcomes) for episode, outcomes in judged])
         return
-    rows = [
-        (e.id, f"{e.started_at:%Y-%m-%d %H:%M}", e.graph, e.status, len(e.shown), _reward(outcomes), short(e.task, 48))
-        for e, outcomes in judged
-    ]
-    show(table(("id", "started", "graph", "status", "lessons", "reward", "task"), rows) if rows else "No episodes.")
+    rows = [(e.id, e.status, _reward(outcomes), short(e.task)) for e, outcomes in judged]
+    show(table(("id", "status", "reward", "task"), rows) if rows else "No episodes.")
 
 
 @app.command("show")
@@ -73,8 +70,9 @@ def show_(context: typer.Context, episode_id: str, json: Json = False) -> None:
             }
         )
         return
-    show(facts([(name, getattr(episode, name)) for name in ("id", "graph", "status", "arm", "started_at", "model", "task", "error")]))
-    steps = [(s.kind, s.name, short(str(s.input or ""), 60), short(str(s.error or s.output or ""), 60)) for s in episode.steps]
+    named = ("id", "graph", "status", "arm", "started_at", "model", "task", "error", "metadata")
+    show(facts([(name.replace("_", " "), getattr(episode, name)) for name in named if getattr(episode, name)]))
+    steps = [(s.kind, s.name, short(_step(s.input)), short(s.error or _step(s.output))) for s in episode.steps]
     show(table(("step", "name", "input", "output"), steps, title="Trajectory"))
     if outcomes:
         show(table(("source", "reward", "feedback"), [(o.source, o.reward, o.feedback or "") for o in outcomes], title="Outcomes"))
@@ -149,6 +147,16 @@ def _lines(file: str) -> Iterator[str]:
         raise InvalidInput(f"no file {file!r}; expected JSON lines (.jsonl or .jsonl.gz)")
     with gzip.open(file, "rt", encoding="utf-8") if file.endswith(".gz") else Path(file).open(encoding="utf-8") as lines:
         yield from lines
+
+
+def _step(value: Any) -> str:  # plain JSON of any form
+    """What went into or came out of a step, without the form it is stored in."""
+    if isinstance(value, list):
+        return " ".join(_step(part) for part in value)
+    if isinstance(value, dict) and "content" in value:
+        calls = " ".join(f"{call.get('name')}({call.get('args')})" for call in value.get("tool_calls") or [])
+        return f"{_step(value['content'])} {calls}".strip()
+    return "" if value is None else str(value)
 
 
 def _reward(outcomes: "list[Outcome]") -> str:

@@ -143,8 +143,9 @@ def _status(text: str) -> "LessonStatus":
 
 
 def _describe(lesson: "Lesson") -> None:
-    named = ("id", "title", "status", "revision", "namespace", "when", "when_not", "do", "why", "origin", "updated_at")
+    named = ("id", "title", "status", "revision", "when", "when_not", "do", "why", "origin", "updated_at")
     rows: list[tuple[str, object]] = [(name.replace("_", " "), getattr(lesson, name)) for name in named if getattr(lesson, name) != ""]
+    rows.insert(1, ("namespace", "/".join(lesson.namespace)))
     rows += [("example", f"{example.input} → {example.output}") for example in lesson.examples]
     rows += [("evidence", episode_id) for episode_id in lesson.evidence]
     show(facts(rows))

@@ -47,3 +47,13 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_dir_lists_the_public_names():
     assert dir(langchain_reflect) == sorted(langchain_reflect.__all__)
+
+
+def test_no_module_hides_a_public_name():
+    code = (
+        "import importlib, types, langchain_reflect\n"
+        "for home in set(langchain_reflect._HOMES.values()): importlib.import_module(f'langchain_reflect.{home}')\n"
+        "hidden = [n for n in langchain_reflect.__all__ if isinstance(getattr(langchain_reflect, n), types.ModuleType)]\n"
+        "assert not hidden, hidden"
+    )
+    imported_by(code)

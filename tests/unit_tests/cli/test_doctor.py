@@ -33,6 +33,12 @@ def test_a_healthy_home_passes(run, home):
     assert found["model"][0] == "warning"
 
 
+def test_the_index_is_compared_with_the_ledger(run, home, ledger):
+    assert findings(run("--path", home, "doctor", "--json"))["index"] == ("ok", "none yet; it is made when lessons are first looked for")
+    run("--path", home, "reindex")
+    assert findings(run("--path", home, "doctor", "--json"))["index"][1].startswith("holds all 1 vectors")
+
+
 def test_a_place_that_cannot_be_written_fails(run, tmp_path):
     (tmp_path / "file").write_text("")
     ran = run("--path", tmp_path / "file" / "reflect", "doctor", "--json")
