@@ -67,6 +67,10 @@ class LessonBook:
         """Lessons by id; those of one namespace, or of one or several statuses."""
         return self.ledger.lessons(namespace=namespace, statuses={status} if isinstance(status, str) else status)
 
+    def is_empty(self, namespace: Namespace) -> bool:
+        """Whether a namespace has no servable lesson."""
+        return not self.ledger.lessons(namespace=namespace, statuses=SERVABLE, limit=1)
+
     def show(self, lesson_id: str) -> Lesson:
         """One lesson.
 

@@ -27,6 +27,9 @@ SPARE: Final = 8
 class LessonSource(Protocol):
     """What recall needs of a `LessonBook`."""
 
+    def is_empty(self, namespace: Namespace) -> bool:
+        """Whether the namespace has no servable lesson, so that nothing needs to be embedded."""
+
     def candidates(self, vector: Vector, namespace: Namespace, limit: int) -> Sequence[tuple[Lesson, float]]:
         """Servable lessons nearest to a vector, with their cosine."""
 
@@ -74,25 +77,31 @@ class Recaller:
         Raises:
             ReflectError: The embedder, the index or the ledger failed.
         """
-        if not task.strip():
-            return Recalled(task=task, note="no lessons")
-        return self._compose(_Asked(task, namespace, policy, unit, episode_id), self._embedder.embed_query(task))
+        asked = _Asked(task, namespace, policy, unit, episode_id)
+        return self._nothing(asked) or self._compose(asked, self._embedder.embed_query(task))
 
     async def arecall(
         self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None = None, episode_id: UUID | None = None
     ) -> Recalled:
         """Async `recall`."""
-        if not task.strip():
-            return Recalled(task=task, note="no lessons")
-        vector = await self._embedder.aembed_query(task)
-        return await run_in_executor(None, self._compose, _Asked(task, namespace, policy, unit, episode_id), vector)
+        asked = _Asked(task, namespace, policy, unit, episode_id)
+        nothing = await run_in_executor(None, self._nothing, asked)
+        if nothing is not None:
+            return nothing
+        return await run_in_executor(None, self._compose, asked, await self._embedder.aembed_query(task))
+
+    def _nothing(self, asked: _Asked) -> Recalled | None:
+        """The answer where there is nothing to find, so that an agent without lessons never waits for the embedder."""
+        if asked.task.strip() and not self._book.is_empty(asked.namespace):
+            return None
+        return Recalled(task=asked.task, arm=_arm(asked), note="no lessons")
 
     def _compose(self, asked: _Asked, vector: Vector) -> Recalled:
         policy = asked.policy
         candidates = self._book.candidates(vector, asked.namespace, policy.k + SPARE)
         twins = self._book.vectors([lesson.id for lesson, _ in candidates])
         ranked = rank(candidates, vectors=twins, floor=floor_for(self._embedder.id, policy.floor), k=policy.k)
-        arm: Arm = "treated" if asked.unit is None else arm_of(asked.namespace, asked.unit, salt=policy.salt, holdout=policy.holdout)
+        arm = _arm(asked)
         _, matches = self._render([self._match(each) for each in ranked], policy)
         matches = [_assigned(match, arm, asked) for match in matches]
         # Fewer lessons leave more room, for examples and reasons.
@@ -128,6 +137,12 @@ class Recaller:
         if not form:
             return match.model_copy(update={"kept": False, "reason": "over budget"})
         return match.model_copy(update={"tokens": self._count(form)})
+
+
+def _arm(asked: _Asked) -> Arm:
+    if asked.unit is None:
+        return "treated"
+    return arm_of(asked.namespace, asked.unit, salt=asked.policy.salt, holdout=asked.policy.holdout)
 
 
 def _assigned(match: Match, arm: Arm, asked: _Asked) -> Match:
