@@ -29,8 +29,10 @@ from langchain_reflect.types import Arm, Episode, EpisodeStatus, Exposure, Lesso
 
 METADATA_KEY: Final = "reflect_episode_id"
 """Key of a run's metadata, and so of its checkpoints', that holds the episode's id."""
+TASK_KEY: Final = "reflect_task_key"
+"""Key of a run's metadata under which the caller may say which task this is: runs with the same one form a rollout group."""
 
-_INTERNAL: Final = ("langgraph_", "checkpoint_", "__", "ls_integration", "lc_versions", METADATA_KEY)
+_INTERNAL: Final = ("langgraph_", "checkpoint_", "__", "ls_integration", "lc_versions", METADATA_KEY, TASK_KEY)
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Expos
         namespace=episode.namespace,
         graph=episode.graph,
         task=clean_text(episode.task, clean),
+        task_key=_task_key(episode),
         status=episode.status,
         arm=shown.arm,
         thread_id=episode.thread_id,
@@ -200,6 +203,12 @@ def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Expos
         },
     )
     return stored, _exposures(episode)
+
+
+def _task_key(episode: OpenEpisode) -> str | None:
+    """As the caller said; graphs nested in the run inherit its metadata, but theirs are other tasks."""
+    given = episode.metadata.get(TASK_KEY)
+    return None if given is None or episode.parent is not None else str(given)
 
 
 def _exposures(episode: OpenEpisode) -> tuple[Exposure, ...]:

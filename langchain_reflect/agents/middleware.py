@@ -72,9 +72,9 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         if (episode := current_episode()) is not None:
             return handler(self._with_lessons(request, episode))
         episode_id = _episode_id(request.state)
-        episode = self.service.kept(episode_id)
+        episode = self.service.shared.kept(episode_id)
         if episode is None and episode_id is not None:
-            episode = self.service.keep(self.service.open(request.state, None, episode_id=episode_id, **self._about()))
+            episode = self.service.shared.keep(self.service.open(request.state, None, episode_id=episode_id, **self._about()))
         if episode is None:
             return handler(request)
         call = self._call_begins(request, episode)
@@ -93,9 +93,9 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         if (episode := current_episode()) is not None:
             return await handler(self._with_lessons(request, episode))
         episode_id = _episode_id(request.state)
-        episode = self.service.kept(episode_id)
+        episode = self.service.shared.kept(episode_id)
         if episode is None and episode_id is not None:
-            episode = self.service.keep(await self.service.aopen(request.state, None, episode_id=episode_id, **self._about()))
+            episode = self.service.shared.keep(await self.service.aopen(request.state, None, episode_id=episode_id, **self._about()))
         if episode is None:
             return await handler(request)
         call = self._call_begins(request, episode)
@@ -126,18 +126,18 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
     def _opened(self, episode: OpenEpisode | None) -> dict[str, Any] | None:
         if episode is None:
             return {METADATA_KEY: ""}  # not the id of the thread's run before
-        self.service.keep(episode)
+        self.service.shared.keep(episode)
         self.service.begin(episode)
         return {METADATA_KEY: str(episode.id)}
 
     def _closed(self, state: Any) -> bool:
-        episode = None if current_episode() is not None else self.service.kept(_episode_id(state))
+        episode = None if current_episode() is not None else self.service.shared.kept(_episode_id(state))
         if episode is None:
             return False
         _note_tools(episode, state["messages"])
         episode.tape.output = snapshot({key: value for key, value in state.items() if key != METADATA_KEY})
         self.service.finish(episode)
-        self.service.let_go(episode.id)
+        self.service.shared.let_go(episode.id)
         return True
 
     def _with_lessons(self, request: ModelRequest[Any], episode: OpenEpisode) -> ModelRequest[Any]:

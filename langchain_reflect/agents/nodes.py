@@ -77,7 +77,7 @@ def _result(service: AgentService, outer: OpenEpisode | None, opened: OpenEpisod
     episode.in_state = True
     episode.placement.blocks.clear()  # the text belongs into the state now; only what views put among messages is taken out again
     if opened is not None:
-        service.keep(opened)
+        service.shared.keep(opened)
         service.begin(opened)
     return {"lessons": text, "episode_id": str(episode.id)}
 
@@ -91,11 +91,11 @@ def _finish(service: AgentService, state: Any, graph: str, task: TaskReader | No
     except ValueError:
         service.health.note("no episode_id", "nothing recorded: the state has no 'episode_id'; retrieve_node writes it")
         return
-    episode = service.kept(episode_id) or service.continued(episode_id, state, graph=graph, task=task)
+    episode = service.shared.kept(episode_id) or service.continued(episode_id, state, graph=graph, task=task)
     if episode is not None:
         episode.tape.output = snapshot({key: value for key, value in values.items() if key not in _KEYS})
         service.finish(episode)
-        service.let_go(episode_id)
+        service.shared.let_go(episode_id)
 
 
 def _run_config() -> RunnableConfig:

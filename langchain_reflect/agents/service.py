@@ -6,52 +6,36 @@ guess would mix tenants.
 """
 
 import asyncio
-import inspect
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol, Unpack
-from uuid import UUID, uuid5
+from typing import Any, Final, Protocol
+from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
-from pydantic import JsonValue
 
-from langchain_reflect.agents.deadline import DaemonCalls, Late
 from langchain_reflect.agents.episodes import OpenEpisode, Shown, announce, close_episode, episode_in, new_id, to_episode
-from langchain_reflect.agents.forced import Forced, in_force
+from langchain_reflect.agents.forced import in_force
 from langchain_reflect.agents.health import Health
+from langchain_reflect.agents.judging import Keeps, Verify, judge
 from langchain_reflect.agents.namespaces import check_namespace, fill_namespace
+from langchain_reflect.agents.recalling import Recalls, again, ain_time, asking, forced_lessons, in_time
+from langchain_reflect.agents.shared import Shared
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput, TaskNotFound
-from langchain_reflect.ledger.outcomes import OutcomeFields
 from langchain_reflect.recall.policy import RecallPolicy
-from langchain_reflect.recall.rendering import placebo, render
 from langchain_reflect.recording.plain import plain
 from langchain_reflect.recording.redaction import Redact, redact
 from langchain_reflect.recording.task import task_of
 from langchain_reflect.recording.tracer import Tape
-from langchain_reflect.types import Episode, Exposure, Lesson, Namespace, Outcome, Recalled
+from langchain_reflect.types import Episode, Exposure, Namespace, Outcome
 
 TaskReader = Callable[[Any], str]
-Verify = Callable[..., Any]
 
-_REMEMBERED: Final = 10_000
-"""Run ids and threads that one service remembers."""
-_KEPT: Final = 500
-"""Open episodes of middleware and plain nodes; those of runs that never end must not pile up."""
 _INPUT_AS_TASK: Final = 2_000
 """Most characters of an input that stands for a task that could not be read."""
-
-
-class Recalls(Protocol):
-    """What finds lessons."""
-
-    def recall(self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None, episode_id: UUID | None) -> Recalled:
-        """Lessons for a task; `unit` drives the random arm, None leaves chance out."""
 
 
 class Records(Protocol):
@@ -64,16 +48,6 @@ class Records(Protocol):
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all is written."""
-
-
-class Keeps(Protocol):
-    """What keeps outcomes, and knows episodes that another process began."""
-
-    def episode(self, episode_id: UUID) -> Episode:
-        """One episode."""
-
-    def record_outcome(self, episode_id: UUID, **given: Unpack[OutcomeFields]) -> Outcome:
-        """Keep a judgement."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -89,6 +63,7 @@ class AgentService:
         verifier: Judges each run that ended well, in the recorder's thread: `verifier(inputs=..., outputs=...)`.
         on_outcome: Told of each outcome that the verifier gave.
         redact: Applied to every text before it is stored.
+        shared: What several services have in common; `dataclasses.replace` makes a service with other settings that shares it.
 
     Raises:
         InvalidInput: The namespace cannot be meant.
@@ -102,15 +77,15 @@ class AgentService:
     verifier: Verify | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     redact: Redact = redact
-    health: Health = field(default_factory=Health)
-    _calls: DaemonCalls = field(default_factory=DaemonCalls, repr=False)
-    _used_ids: "OrderedDict[UUID, int]" = field(default_factory=OrderedDict, repr=False)
-    _threads: "OrderedDict[tuple[str, str], tuple[str, Shown]]" = field(default_factory=OrderedDict, repr=False)
-    _kept: "OrderedDict[UUID, OpenEpisode]" = field(default_factory=OrderedDict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    shared: Shared = field(default_factory=Shared, repr=False)
 
     def __post_init__(self) -> None:
         check_namespace(self.namespace)
+
+    @property
+    def health(self) -> Health:
+        """What went wrong in runs so far."""
+        return self.shared.health
 
     # Opening
 
@@ -125,7 +100,7 @@ class AgentService:
         try:
             episode, recall = self._prepare(given, config, **options)
             if recall is not None:
-                episode.shown = self._recall(recall)
+                episode.shown = in_time(recall, self.policy.deadline, self.shared)
             return self._opened(episode)
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
@@ -136,7 +111,7 @@ class AgentService:
         try:
             episode, recall = self._prepare(given, config, **options)
             if recall is not None:
-                episode.shown = await self._arecall(recall)
+                episode.shown = await ain_time(recall, self.policy.deadline, self.shared)
             return self._opened(episode)
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
@@ -189,12 +164,16 @@ class AgentService:
         )
         if parent is not None:
             parent.tape.mute(root)
-        known = self._threads.get((graph, episode.thread_id or "")) if resumes else None
+        given_lessons = forced_lessons(force, self.policy)
+        known = self.shared.of_thread(episode) if resumes else None
         if known is not None:
-            episode.task, episode.shown = known[0], _copied(known[1], chosen)
+            episode.task, episode.shown = known[0], given_lessons or again(known[1], chosen)
             return episode, None
         episode.task, readable = self._task(given, task, resumes=resumes)
-        return episode, self._lessons_for(episode, force) if readable else None
+        if given_lessons is not None or self.recaller is None or not readable:
+            episode.shown = given_lessons or Shown()
+            return episode, None
+        return episode, asking(self.recaller, episode, self.policy, force)
 
     def _ids(
         self, config: RunnableConfig | None, bound: RunnableConfig | None, parent: OpenEpisode | None, configurable: Mapping[str, Any]
@@ -205,10 +184,7 @@ class AgentService:
             made = new_id() if parent is None else parent.next_child(str(configurable.get("checkpoint_ns") or ""))
             return made, made
         root = wanted if isinstance(wanted, UUID) else UUID(str(wanted))
-        with self._lock:
-            attempt = self._used_ids.get(root, 0) + 1
-            _remember(self._used_ids, root, attempt)
-        return (root if attempt == 1 else uuid5(root, f"attempt-{attempt}")), root
+        return self.shared.episode_id(root), root
 
     def _task(self, given: Any, read: TaskReader | None, *, resumes: bool) -> tuple[str, bool]:
         """The task's text and whether recall may use it; an input that cannot be read stands for itself, so that the episode is kept."""
@@ -223,9 +199,7 @@ class AgentService:
         return str(plain(given))[:_INPUT_AS_TASK], False
 
     def _opened(self, episode: OpenEpisode) -> OpenEpisode:
-        if episode.thread_id is not None:
-            with self._lock:
-                _remember(self._threads, (episode.graph, episode.thread_id), (episode.task, episode.shown))
+        self.shared.remember_thread(episode)
         announce(episode)
         return episode
 
@@ -242,22 +216,6 @@ class AgentService:
         if self.recorder is not None and episode.record:
             self.recorder.submit(partial(self._record, episode))
 
-    def keep(self, episode: OpenEpisode | None) -> OpenEpisode | None:
-        """Keep an open episode for `kept`."""
-        if episode is not None:
-            with self._lock:
-                _remember(self._kept, episode.id, episode, limit=_KEPT)
-        return episode
-
-    def kept(self, episode_id: UUID | None) -> OpenEpisode | None:
-        """The open episode of this id, if it was opened in this process."""
-        return None if episode_id is None else self._kept.get(episode_id)
-
-    def let_go(self, episode_id: UUID) -> None:
-        """Forget an open episode."""
-        with self._lock:
-            self._kept.pop(episode_id, None)
-
     def continued(self, episode_id: UUID, given: Any, *, graph: str, task: TaskReader | None) -> OpenEpisode | None:
         """An episode that another process opened, without asking for lessons again; None if that fails."""
         try:
@@ -267,45 +225,6 @@ class AgentService:
             return None
         episode.begun_elsewhere = True
         return episode
-
-    # Recall
-
-    def _lessons_for(self, episode: OpenEpisode, force: Forced) -> Callable[[], Shown] | None:
-        if force.lessons is not None:
-            ids = [lesson.id if isinstance(lesson, Lesson) else f"draft-{n}" for n, lesson in enumerate(force.lessons, 1)]
-            block = render(force.lessons, ids=ids, max_tokens=self.policy.max_tokens)
-            shown = (tuple(ids), force.lessons) if block else ((), ())
-            episode.shown = Shown(block, *shown, arm=force.arm or "treated", note="forced")
-            return None
-        if force.arm in ("holdout", "placebo"):
-            block = placebo(self.policy.max_tokens) if force.arm == "placebo" else ""
-            episode.shown = Shown(block, arm=force.arm, note="forced")
-            return None
-        if self.recaller is None:
-            return None
-        unit = None if force.arm == "treated" else str(episode.id)
-        ask = partial(self.recaller.recall, episode.task, namespace=episode.namespace, policy=self.policy, unit=unit, episode_id=episode.id)
-        return lambda: shown_of(ask())
-
-    def _recall(self, recall: Callable[[], Shown]) -> Shown:
-        try:
-            return self._calls.run(recall, self.policy.deadline)
-        except Exception as error:  # noqa: BLE001 - the agent's run must go on
-            return self._failed_recall(error)
-
-    async def _arecall(self, recall: Callable[[], Shown]) -> Shown:
-        try:
-            return await self._calls.arun(recall, self.policy.deadline)
-        except Exception as error:  # noqa: BLE001 - the agent's run must go on
-            return self._failed_recall(error)
-
-    def _failed_recall(self, error: Exception) -> Shown:
-        if isinstance(error, Late):
-            hint = f"recall took longer than deadline={self.policy.deadline} s (the first one may still load the embedder): no lessons"
-            self.health.note("recall late", hint, error=error)
-            return Shown(note="late")
-        self.health.note("recall failed", f"recall failed, so this run gets no lessons: {type(error).__name__}: {error}", error=error)
-        return Shown(note=f"failed: {type(error).__name__}: {error}")
 
     # Closing
 
@@ -325,9 +244,9 @@ class AgentService:
             if self.recorder is None or not episode.record:
                 return
             verify = verifier or self.verifier
-            judge = partial(self._judge, episode, verify) if verify is not None and episode.status == "ok" else None
-            last = episode.id not in self._kept
-            self.recorder.submit(partial(self._record, episode, last=last), judge)
+            judging = partial(self._judge, episode, verify) if verify is not None and episode.status == "ok" else None
+            last = self.shared.kept(episode.id) is None
+            self.recorder.submit(partial(self._record, episode, last=last), judging)
             if self.recorder.write_before_return and not _in_event_loop():
                 self.recorder.flush()
         except Exception as failed:  # noqa: BLE001 - the agent's run must go on
@@ -342,7 +261,9 @@ class AgentService:
         """The episode as it is stored; after the last time its events go, because callers may hold on to it."""
         if not episode.task:
             first = next((e.input for e in episode.tape.events if e.kind == "model" and isinstance(e.input, list)), None)
-            episode.task = task_of(first) if first else "(continued)"
+            episode.task = "(continued)"
+            with suppress(TaskNotFound):
+                episode.task = task_of(first)
         stored, exposures = to_episode(episode, self.redact)
         if last:
             episode.tape.events = []
@@ -353,30 +274,12 @@ class AgentService:
                 stored = stored.model_copy(update=kept)
         return stored, exposures
 
-    def _judge(self, episode: OpenEpisode, verify: Verify, stored: Episode) -> None:
-        """Ask the verifier and keep what it says."""
-        from langchain_reflect.verifiers import coerce
-
-        result = verify(inputs=episode.given, outputs=episode.tape.output)
-        verdict = coerce(asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
+    def _judge(self, episode: OpenEpisode, verify: Verify, _: Episode) -> None:
         if self.ledger is None:
             return
-        detail: JsonValue = verdict.detail
-        outcome = self.ledger.record_outcome(stored.id, reward=verdict.reward, feedback=verdict.feedback, source="verifier", detail=detail)
-        if self.on_outcome is not None:
+        outcome = judge(episode, verify, self.ledger, self.health)
+        if outcome is not None and self.on_outcome is not None:
             self.on_outcome(outcome)
-
-
-def shown_of(recalled: Recalled) -> Shown:
-    """What of a recall concerns a run."""
-    return Shown(
-        block=recalled.block,
-        lessons=tuple(lesson.id for lesson in recalled.lessons) if recalled.block else (),
-        texts=recalled.lessons if recalled.block else (),
-        exposures=recalled.exposures,
-        arm=recalled.arm,
-        note=recalled.note,
-    )
 
 
 def _read_task(read: Callable[[Any], object], given: Any) -> str:
@@ -386,15 +289,6 @@ def _read_task(read: Callable[[Any], object], given: Any) -> str:
     return text
 
 
-async def _awaited(result: Any) -> Any:
-    return await result
-
-
-def _copied(shown: Shown, episode_id: UUID) -> Shown:
-    """The same lessons for the episode that continues a thread."""
-    return replace(shown, exposures=tuple(e.model_copy(update={"episode_id": episode_id}) for e in shown.exposures))
-
-
 def _merged(configs: list[RunnableConfig], key: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for config in configs:
@@ -402,13 +296,6 @@ def _merged(configs: list[RunnableConfig], key: str) -> dict[str, Any]:
         if isinstance(value, Mapping):
             merged.update(value)
     return merged
-
-
-def _remember(known: "OrderedDict[Any, Any]", key: Any, value: Any, *, limit: int = _REMEMBERED) -> None:
-    known[key] = value
-    known.move_to_end(key)
-    while len(known) > limit:
-        known.popitem(last=False)
 
 
 def _in_event_loop() -> bool:

@@ -20,8 +20,9 @@ from langgraph.types import Command
 
 from langchain_reflect.agents.episodes import METADATA_KEY, OpenEpisode, collect_episodes, current_episode
 from langchain_reflect.agents.forced import forced
+from langchain_reflect.agents.judging import Verify
 from langchain_reflect.agents.placement import Where
-from langchain_reflect.agents.service import AgentService, TaskReader, Verify
+from langchain_reflect.agents.service import AgentService, TaskReader
 from langchain_reflect.agents.view import Inject, NodeChoice, View, ViewOptions, clone, innermost, is_reflected, view_nodes
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.recording.tracer import AsyncEpisodeHandler, EpisodeHandler

@@ -7,6 +7,7 @@ import pytest
 
 from langchain_reflect import Ledger
 from langchain_reflect.agents.service import AgentService
+from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import render
 from langchain_reflect.recording.recorder import Recorder
 from langchain_reflect.types import Exposure, Lesson, Match, Recalled
@@ -50,4 +51,6 @@ def recorder(ledger: Ledger) -> Iterator[Recorder]:
 
 @pytest.fixture
 def service(recaller: TwoLessons, recorder: Recorder, ledger: Ledger) -> AgentService:
-    return AgentService(recaller=recaller, recorder=recorder, ledger=ledger)
+    return AgentService(
+        recaller=recaller, recorder=recorder, ledger=ledger, policy=RecallPolicy(deadline=20.0)
+    )  # other work must not fail a test

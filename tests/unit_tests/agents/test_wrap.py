@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from operator import add
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
+from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.wrap import Reflected, collect_episodes, current_episode, forced, reflected
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.testing.conformance import AGENT_SCRIPT, ASKED, TellingModel, agent, asynchronous, counting, single
@@ -474,3 +476,38 @@ def test_text_models_are_recorded_too(service, ledger, recorder):
     reflected(graph_of(lambda s: {"messages": [model.invoke("x")]}), service).invoke(ASKED)
     recorder.flush()
     assert ledger.episodes()[0].steps[0].output["content"] == "a"
+
+
+def test_a_thread_id_of_another_namespace_brings_no_lessons_of_that_one(recaller, recorder, ledger):
+    def ask(state):
+        interrupt("sure?")
+        return {"messages": [model.invoke(state["messages"])]}
+
+    model, saver = TellingModel(), InMemorySaver()
+    service = AgentService(recaller=recaller, recorder=recorder, ledger=ledger, namespace=("{tenant}",))
+    wrapped = reflected(graph_of(ask, checkpointer=saver), service)
+    wrapped.invoke(ASKED, {"configurable": {"thread_id": "1", "tenant": "a"}})
+    wrapped.invoke(Command(resume="yes"), {"configurable": {"thread_id": "1", "tenant": "b"}})
+    assert MARK not in str(model.prompts)
+
+
+def test_what_is_forced_holds_for_a_resumed_run_too(service):
+    model = TellingModel()
+
+    def ask(state):
+        interrupt("sure?")
+        return {"messages": [model.invoke(state["messages"])]}
+
+    wrapped = reflected(graph_of(ask, checkpointer=InMemorySaver()), service)
+    wrapped.invoke(ASKED, THREAD)
+    with forced(arm="holdout"):
+        wrapped.invoke(Command(resume="yes"), THREAD)
+    assert MARK not in str(model.prompts)
+
+
+def test_services_that_share_count_runs_and_failures_together(service, recaller):
+    recaller.behave = lambda: 1 / 0
+    other = replace(service, namespace=("other",))
+    for one in (service, other):
+        reflected(single(TellingModel()), one).invoke(ASKED)
+    assert service.health.counts == other.health.counts == {"recall failed": 2}

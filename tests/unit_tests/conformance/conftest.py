@@ -9,6 +9,7 @@ import pytest
 from langchain_reflect import Ledger
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.wrap import reflected
+from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import render
 from langchain_reflect.recording.recorder import Recorder
 from langchain_reflect.testing.conformance import SUBJECTS, Subject, model_for, normal
@@ -53,7 +54,9 @@ def recorder(ledger: Ledger) -> Iterator[Recorder]:
 
 @pytest.fixture
 def service(recaller: TwoLessons, recorder: Recorder, ledger: Ledger) -> AgentService:
-    return AgentService(recaller=recaller, recorder=recorder, ledger=ledger)
+    return AgentService(
+        recaller=recaller, recorder=recorder, ledger=ledger, policy=RecallPolicy(deadline=20.0)
+    )  # other work must not fail a test
 
 
 @dataclass

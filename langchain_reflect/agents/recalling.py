@@ -1,0 +1,84 @@
+"""Which lessons a run gets: those the caller forces, or those recall finds before its deadline, or none."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+from langchain_reflect.agents.deadline import Late
+from langchain_reflect.agents.episodes import OpenEpisode, Shown
+from langchain_reflect.agents.forced import Forced
+from langchain_reflect.agents.shared import Shared
+from langchain_reflect.recall.policy import RecallPolicy
+from langchain_reflect.recall.rendering import placebo, render
+from langchain_reflect.types import Lesson, Namespace, Recalled
+
+
+class Recalls(Protocol):
+    """What finds lessons."""
+
+    def recall(self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None, episode_id: UUID | None) -> Recalled:
+        """Lessons for a task; `unit` drives the random arm, None leaves chance out."""
+
+
+def forced_lessons(force: Forced, policy: RecallPolicy) -> Shown | None:
+    """What the caller decided; None if recall is to be asked."""
+    if force.lessons is not None:
+        ids = [lesson.id if isinstance(lesson, Lesson) else f"draft-{n}" for n, lesson in enumerate(force.lessons, 1)]
+        block = render(force.lessons, ids=ids, max_tokens=policy.max_tokens)
+        shown = (tuple(ids), force.lessons) if block else ((), ())
+        return Shown(block, *shown, arm=force.arm or "treated", note="forced")
+    if force.arm in ("holdout", "placebo"):
+        block = placebo(policy.max_tokens) if force.arm == "placebo" else ""
+        return Shown(block, arm=force.arm, note="forced")
+    return None
+
+
+def asking(recaller: Recalls, episode: OpenEpisode, policy: RecallPolicy, force: Forced) -> Callable[[], Shown]:
+    """The call that asks recall; the episode's id is the unit that chance is drawn for, unless the caller wants it treated."""
+    unit = None if force.arm == "treated" else str(episode.id)
+    ask = partial(recaller.recall, episode.task, namespace=episode.namespace, policy=policy, unit=unit, episode_id=episode.id)
+    return lambda: shown_of(ask())
+
+
+def in_time(recall: Callable[[], Shown], deadline: float, shared: Shared) -> Shown:
+    """What recall gives before the deadline; nothing if it is late or fails."""
+    try:
+        return shared.calls.run(recall, deadline)
+    except Exception as error:  # noqa: BLE001 - the agent's run must go on
+        return _failed(error, deadline, shared)
+
+
+async def ain_time(recall: Callable[[], Shown], deadline: float, shared: Shared) -> Shown:
+    """Async `in_time`; the event loop is never blocked."""
+    try:
+        return await shared.calls.arun(recall, deadline)
+    except Exception as error:  # noqa: BLE001 - the agent's run must go on
+        return _failed(error, deadline, shared)
+
+
+def _failed(error: Exception, deadline: float, shared: Shared) -> Shown:
+    if isinstance(error, Late):
+        hint = f"recall took longer than deadline={deadline} s (the first one may still load the embedder), so this run gets no lessons"
+        shared.health.note("recall late", hint, error=error)
+        return Shown(note="late")
+    shared.health.note("recall failed", f"recall failed, so this run gets no lessons: {type(error).__name__}: {error}", error=error)
+    return Shown(note=f"failed: {type(error).__name__}: {error}")
+
+
+def shown_of(recalled: Recalled) -> Shown:
+    """What of a recall concerns a run."""
+    return Shown(
+        block=recalled.block,
+        lessons=tuple(lesson.id for lesson in recalled.lessons) if recalled.block else (),
+        texts=recalled.lessons if recalled.block else (),
+        exposures=recalled.exposures,
+        arm=recalled.arm,
+        note=recalled.note,
+    )
+
+
+def again(shown: Shown, episode_id: UUID) -> Shown:
+    """The same lessons for the episode that continues a thread."""
+    return replace(shown, exposures=tuple(e.model_copy(update={"episode_id": episode_id}) for e in shown.exposures))
