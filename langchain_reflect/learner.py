@@ -17,6 +17,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import TypedDict
 
 from langchain_reflect.agents.service import AgentService
+from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.wrap import reflected
 from langchain_reflect.index.base import VectorIndex
 from langchain_reflect.index.chroma import ChromaIndex
@@ -128,6 +129,7 @@ class Learner:
         self._model = model or self.settings.model
         self._verifier = verifier
         self._redact = redact or default_redact
+        self._shared = Shared()  # of all graphs: the retrieve node's open episode is found by the record node
         self._policy = RecallPolicy(
             k=self.settings.k,
             max_tokens=self.settings.max_tokens,
@@ -224,6 +226,7 @@ class Learner:
             verifier=verifier or self._verifier,
             on_outcome=self._judged,
             redact=self._redact,
+            shared=self._shared,
         )
 
     # Recall
