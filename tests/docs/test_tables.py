@@ -1,6 +1,7 @@
 """Tables in the documentation say what the code does."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import typer
@@ -8,7 +9,8 @@ import typer
 from langchain_reflect import ReflectSettings, errors
 from langchain_reflect.cli.app import app
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 ROW = re.compile(r"^\| `([^`]+)` \| `([^`]*)` \|", re.MULTILINE)
 
 
@@ -49,3 +51,8 @@ def test_cli_page_lists_every_command_and_its_options():
 def test_error_page_shows_the_tree_of_the_code():
     tree = re.search(r"```text\n(.*?)```", errors.__doc__, re.DOTALL)[1]
     assert tree in (DOCS / "errors.md").read_text(encoding="utf-8")
+
+
+def test_contributing_shows_the_layers_that_are_checked():
+    (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    assert "\n".join(["```text", *contract["layers"], "```"]) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
