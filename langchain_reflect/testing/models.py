@@ -12,7 +12,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SkipValidation
 
 Answer = str | Mapping[str, Any] | AIMessage | Exception
 """A text, the data of a structured answer, a whole message, or an exception to raise."""
@@ -25,7 +25,7 @@ class ScriptedChatModel(BaseChatModel):
     call from several threads; with a list, parallel calls take the answers in the order in which they arrive.
     """
 
-    answers: Sequence[Answer] | Callable[[list[BaseMessage]], Answer]
+    answers: SkipValidation[Sequence[Answer] | Callable[[list[BaseMessage]], Answer]]
     """What to say; after the last one of a list every call fails."""
     structured: bool = False
     """Whether the model has `with_structured_output`, by tool calls."""
