@@ -78,6 +78,7 @@ class PracticeReport:
             + (", interrupted" if self.interrupted else ""),
             f"mean reward by epoch: {', '.join(f'{mean:.2f}' for mean in self.curve) or 'none'}",
             *(f"reflection: {report}" for report in self.reflections),
+            *(f"error: {error}" for report in self.reflections for error in report.errors),
             *(f"tried {len(t.drafts)} drafts of {t.group!r}: {_scores(t)}" for t in self.trials),
             f"{len(self.lessons)} lessons added; {self.usage.calls} calls, {self.usage.tokens_in}+{self.usage.tokens_out} tokens",
         ]

@@ -35,6 +35,10 @@ SEED_KEY: Final = "reflect_seed"
 """Key of a run's metadata that holds its seed, equal for runs that are to be compared; a model that can be seeded may read it."""
 
 
+_PATIENCE: Final = 30.0
+"""Seconds that recall may take in runs for which nobody waits; a late recall would look like a lesson that does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class PracticeTask:
     """Something to run the agent on."""
@@ -282,7 +286,7 @@ def wrapped_by(learner: Learner, agent: Runnable[Any, Any]) -> Runnable[Any, Any
         learner: Whose lessons it gets.
         agent: A graph or another Runnable.
     """
-    return agent if is_reflected(agent) else learner.wrap(agent)
+    return agent if is_reflected(agent) else learner.wrap(agent, deadline=_PATIENCE)
 
 
 def seeds(seed: int, count: int) -> list[int]:

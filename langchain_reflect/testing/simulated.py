@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Any, Final
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -26,7 +27,7 @@ from langchain_reflect.testing.skills import answer
 _BLOCK: Final = re.compile(r"<lessons\b[^>]*>(.*?)</lessons>", re.DOTALL)
 _DO: Final = re.compile(r"^\s*Do: (.*(?:\n {5,}.*)*)", re.MULTILINE)
 _DATA: Final = re.compile(r"<data-(\w+)>\n(.*?)\n</data-\1>", re.DOTALL)
-_TRY: Final = re.compile(r"^(R\d+) \([^)]*, (better|worse)\)$", re.MULTILINE)
+_TRY: Final = re.compile(r"^(R\d+) \(.*\)$", re.MULTILINE)
 _TASK: Final = re.compile(r"^(?:TASK|task): (.+)$", re.MULTILINE)
 _FEEDBACK: Final = re.compile(r"^feedback: (.+)$", re.MULTILINE)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
@@ -83,22 +84,21 @@ def advice_in(messages: Sequence[BaseMessage]) -> list[str]:
 
 
 def drafted(asked: str) -> dict[str, Any]:
-    """A reflector's answer: the feedback on the worse tries as one rule, without what it says about one case; nothing if there is none.
+    """A reflector's answer: the feedback on the tries as one rule, without what it says about one case; nothing if there is none.
 
     Args:
         asked: The prompt of the contrast.
     """
     data = _data(asked)
     heads = list(_TRY.finditer(data))
-    ends = [head.start() for head in heads[1:]] + [len(data)]
-    tries = [(head[1], head[2], data[head.end() : end]) for head, end in zip(heads, ends, strict=True)]
-    said = [(label, text) for label, kind, body in tries if kind == "worse" for text in _FEEDBACK.findall(body)]
+    bodies = [data[head.end() : after.start()] for head, after in pairwise(heads)] + [data[head.end() :] for head in heads[-1:]]
+    said = [(head[1], text) for head, body in zip(heads, bodies, strict=True) for text in _FEEDBACK.findall(body)]
     rules = list(dict.fromkeys(s for _, text in said for s in _SENTENCE.split(text) if not _ONE_CASE.search(s)))
     if not rules:
         return {"lessons": []}
     tasks = _TASK.findall(data)
     lesson = {
-        "why": "the worse tries did not know this rule",
+        "why": "the failed tries did not follow this rule",
         "when": family(tasks) if tasks else "tasks of this kind",
         "do": " ".join(rules),
         "when_not": "",

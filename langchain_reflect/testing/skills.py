@@ -44,7 +44,7 @@ def _function_name(question: str, advice: str) -> str | None:
 def _query(question: str, advice: str) -> str | None:
     found, condition = _COUNT.search(question), _CONDITION.search(advice)
     more = f" AND {condition[1]}" if condition else ""
-    return f"SELECT COUNT(*) FROM {found[1]} WHERE {found[2]} = '{found[3]}'{more}" if found else None  # noqa: S608 - an answer, not a query
+    return f"SELECT COUNT(*) FROM {found[1]} WHERE {found[2]} = '{found[3]}'{more};" if found else None  # noqa: S608 - an answer, not a query
 
 
 def _code(question: str, advice: str) -> str | None:
