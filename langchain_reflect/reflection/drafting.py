@@ -14,8 +14,8 @@ from langchain_core.messages import BaseMessage
 from pydantic import JsonValue
 
 from langchain_reflect.lessons.safety import clean_text, leak
-from langchain_reflect.reflection.digest import answer_of, digests
-from langchain_reflect.reflection.feedback import advice_of, examples_of
+from langchain_reflect.reflection.digest import answer_of, digests, without_lessons
+from langchain_reflect.reflection.feedback import advice_of, examples_of, family
 from langchain_reflect.reflection.grouping import select
 from langchain_reflect.reflection.policy import ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts, contrast_messages
@@ -30,6 +30,8 @@ class Question:
 
     messages: list[BaseMessage]
     rollouts: Mapping[str, Rollout]
+    example: str = ""
+    """The worked example's answer that stands in the prompt."""
 
     def problem(self, answer: DraftsAnswer) -> str | None:
         """What to tell the model if none of its drafts holds."""
@@ -69,12 +71,13 @@ def questions(
     known = [lessons[i] for i in dict.fromkeys(i for r in shown for i in r.episode.shown) if i in lessons]
     quoted = [part for lesson in known for part in (lesson.when, lesson.do)]
     texts = digests([r.episode for r in shown], good=good, budget=policy.digest_tokens, quoted=quoted)
+    answers = [without_lessons(answer_of(r.episode), quoted) for r in shown]
     asked = []
     for turn in range(policy.drafts if gated else 1):
         order = _order(len(shown), turn)
-        tries = [(f"R{n}", shown[at], texts[at], answer_of(shown[at].episode)) for n, at in enumerate(order, 1)]
+        tries = [(f"R{n}", shown[at], texts[at], answers[at]) for n, at in enumerate(order, 1)]
         messages = contrast_messages(prompts, tries, good=[good[at] for at in order], lessons=known, most=1 if gated else policy.max_drafts)
-        asked.append(Question(messages, {label: rollout for label, rollout, _, _ in tries}))
+        asked.append(Question(messages, {label: rollout for label, rollout, _, _ in tries}, prompts.example_answer))
     return asked
 
 
@@ -127,7 +130,9 @@ def refusal(answer: DraftAnswer, question: Question) -> str | None:
     """
     if not _cited(answer, question):
         return f"it cites none of the tries {', '.join(question.rollouts)}"
-    return one_instance(answer.text(), list(question.rollouts.values()))
+    if plain(answer.do) in plain(question.example):
+        return "it repeats the example of the prompt"
+    return one_instance(_text(answer, question), list(question.rollouts.values()))
 
 
 def one_instance(text: LessonText, rollouts: Sequence[Rollout]) -> str | None:
@@ -185,11 +190,20 @@ def _cited(answer: DraftAnswer, question: Question) -> list[Rollout]:
 
 def _draft(answer: DraftAnswer, question: Question) -> LessonDraft:
     cited = _cited(answer, question)
-    text = clean_text(answer.text())
+    text = _text(answer, question)
     examples = examples_of(cited) or examples_of([r for r in question.rollouts.values() if r.feedback])
     cites: tuple[UUID, ...] = tuple(r.episode.id for r in cited)
     tasks = tuple(dict.fromkeys(r.episode.task for r in cited))
     return LessonDraft(**text.model_dump(exclude={"examples"}), examples=examples, cites=cites, tasks=tasks)
+
+
+def _text(answer: DraftAnswer, question: Question) -> LessonText:
+    """The text of a draft. All but the advice is left out where it tells of one instance; the condition is then told in general words."""
+    rollouts = list(question.rollouts.values())
+    text = clean_text(answer.text(when=""))
+    local = {name for name in ("when", "when_not", "why", "title") if one_instance(LessonText(when="", do=getattr(text, name)), rollouts)}
+    kept = text.model_copy(update=dict.fromkeys(local, ""))
+    return kept if kept.when else kept.model_copy(update={"when": family([r.episode.task for r in rollouts])})
 
 
 def _with_feedback(drafts: dict[str, LessonDraft], group: RolloutGroup) -> dict[str, LessonDraft]:

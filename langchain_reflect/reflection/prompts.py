@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 from string import Template
 from typing import Final
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_reflect.reflection.digest import cut, without_lessons
 from langchain_reflect.types import Lesson, LessonText, Rollout
@@ -27,16 +27,32 @@ $data
 </data-$nonce>
 
 $question
-Write $most. A lesson has:
-- "why": what the better tries did and the worse tries did not.
-- "when": the kind of task it is for, in words that fit other tasks of this kind too.
-- "do": the rule to follow, as one exact order. Say the form of the answer if the form was wrong.
-- "when_not": when the rule does not hold, or "".
+Write $most for the next task of this kind, which will have other names and numbers:
+- "do": the rule to follow, as one complete and exact order. If there is feedback, say in general words what it says.
+- "when": the kind of task. No labels.
+- "when_not": an exception to the rule, or "".
+- "why": what the bad tries did wrong.
 - "title": a few words.
-- "cites": the tries that show it, such as ["$label"].
-The next task will have other names and numbers: do not put this task's answer, names, numbers or ids into the lesson.
-If there is nothing to learn, answer {"lessons": []}.
-Answer with JSON only: {"lessons": [{"why": "...", "when": "...", "do": "...", "when_not": "", "title": "...", "cites": ["$label"]}]}"""
+- "cites": labels of the tries that show it.
+Do not put the answer, names, numbers or ids of these tasks into the lesson.
+$nothing
+Answer with JSON only:
+{"lessons": [{"do": "...", "when": "...", "when_not": "", "why": "...", "title": "...", "cites": ["$label"]}]}"""
+
+_EXAMPLE_DATA: Final = """\
+TASK: Name a file for the minutes of the Berlin meeting.
+
+R1 (good, score 1)
+answer: minutes-berlin-meeting.txt
+
+R2 (bad, score 0)
+answer: Minutes Berlin.txt
+feedback: File names are lower case, with a hyphen for each space."""
+
+_EXAMPLE_ANSWER: Final = (
+    '{"lessons": [{"do": "Write the file name in lower case, with a hyphen for each space.", "when": "naming a file", "when_not": "", '
+    '"why": "The bad name had capitals and a space.", "title": "file names", "cites": ["R1", "R2"]}]}'
+)
 
 _CURATE_SYSTEM: Final = """\
 You keep a small book of lessons for an agent. It must hold no two lessons that say the same, and none that contradict each other.
@@ -64,7 +80,11 @@ class Prompts:
     contrast_system: str = _CONTRAST_SYSTEM
     """Knows `$nonce`."""
     contrast: str = _CONTRAST
-    """Knows `$nonce`, `$data`, `$question`, `$most` (how many lessons) and `$label` (of a try)."""
+    """Knows `$nonce`, `$data`, `$question`, `$most` (how many lessons), `$label` (of a try) and `$nothing`."""
+    example_data: str = _EXAMPLE_DATA
+    """Data of a worked example that goes before the question as a turn of its own (small models need it); empty for none."""
+    example_answer: str = _EXAMPLE_ANSWER
+    """The answer to it. A lesson that only repeats it is refused."""
     curate_system: str = _CURATE_SYSTEM
     """Knows `$nonce`."""
     curate: str = _CURATE
@@ -77,11 +97,13 @@ class Prompts:
         return hashlib.sha256("\0".join(astuple(self)).encode()).hexdigest()[:12]
 
 
+NOTHING: Final = 'If the tries teach nothing that helps with another task, answer {"lessons": []}.'
+"""The way out, offered where no judge said what was wrong; small models take it too gladly."""
 QUESTIONS: Final = {
-    True: "Compare the better tries with the worse ones. Which one rule, if followed, would have made the worse tries good?",
-    False: "None of the tries was good. Which one rule would most likely have made them better?",
+    True: "Compare the good tries with the bad ones. Which rule did the bad ones break?",
+    False: "No try was good. Which rule did they break?",
 }
-"""By whether there is a better try to compare with."""
+"""By whether there is a good try to compare with."""
 
 
 def contrast_messages(
@@ -98,7 +120,7 @@ def contrast_messages(
     Args:
         prompts: The templates.
         tries: Label, rollout, digest and answer of each rollout, in the order to show.
-        good: Whether each is one of the better ones.
+        good: Whether each is one of the good ones.
         lessons: Lessons that were shown in some of them.
         most: Lessons to ask for.
         nonce: Mark of the data; None makes a new one.
@@ -110,10 +132,16 @@ def contrast_messages(
     data = shared + "\n".join(parts) + known
     fields = {
         "question": QUESTIONS[any(good) and not all(good)],
-        "most": "one lesson" if most == 1 else f"one lesson, at most {most}",
+        "most": "one lesson" if most == 1 else f"one lesson, or {most} if there are two rules,",
         "label": tries[-1][0],
+        "nothing": "" if any(r.feedback for _, r, _, _ in tries) else NOTHING,
     }
-    return _messages(prompts.contrast_system, prompts.contrast, data, fields, nonce)
+    system, human = _messages(prompts.contrast_system, prompts.contrast, data, fields, nonce)
+    if not prompts.example_data:
+        return [system, human]
+    sample = {**fields, "question": QUESTIONS[True], "label": "R2", "nothing": ""}
+    _, shown = _messages(prompts.contrast_system, prompts.contrast, prompts.example_data, sample, None)
+    return [system, shown, AIMessage(prompts.example_answer), human]
 
 
 def curate_messages(
@@ -138,16 +166,17 @@ _DETAIL: Final = 300
 
 
 def _try(label: str, rollout: Rollout, digest: str, answer: str, *, is_good: bool, with_task: bool) -> str:
-    reward = "no reward" if rollout.reward is None else f"reward {rollout.reward:.2g}"
-    lines = [f"\n{label} ({reward}, {'better' if is_good else 'worse'})"]
+    score = "" if rollout.reward is None else f", score {rollout.reward:.2g}"
+    lines = [f"\n{label} ({'good' if is_good else 'bad'}{score})"]
     if with_task:
         lines.append(f"task: {cut(rollout.episode.task, _TASK // 2)}")
+    said = cut(answer, _ANSWER)
+    if digest and digest != f"1. agent: {said}":
+        lines.append(f"steps:\n{digest}")
+    if said and (said not in digest or len(lines) == 1 + with_task):
+        lines.append(f"answer: {said}")
     if rollout.episode.shown:
         lines.append(f"had the lessons: {', '.join(rollout.episode.shown)}")
-    if digest:
-        lines.append(f"steps:\n{digest}")
-    if answer and cut(answer, _ANSWER) not in digest:
-        lines.append(f"answer: {cut(answer, _ANSWER)}")
     if rollout.episode.error:
         lines.append(f"error: {cut(rollout.episode.error, _ANSWER)}")
     lines += [f"feedback: {cut(without_lessons(text), _FEEDBACK)}" for text in dict.fromkeys(rollout.feedback)]

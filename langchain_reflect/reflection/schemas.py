@@ -15,6 +15,8 @@ SHORT: Final = 160
 """Most characters of `title`, `when` and `when_not`."""
 LONG: Final = 240
 """Most characters of `do` and `why`."""
+_ONLY_LABELS: Final = re.compile(r"(?:\W*\bR\d+\b\W*(?:and\b)?)+", re.IGNORECASE)
+"""What small models put where a condition is asked for."""
 _NONE: Final = frozenset({"none", "n/a", "null", "nothing", "...", "-"})
 
 
@@ -35,7 +37,7 @@ def _line(value: object, limit: int) -> str:
     if isinstance(value, list):
         value = "; ".join(str(item) for item in value)
     text = "" if value is None else " ".join(clean(str(value)).split())
-    return "" if text.lower() in _NONE else shorten(text, limit)
+    return "" if text.lower() in _NONE or _ONLY_LABELS.fullmatch(text) else shorten(text, limit)
 
 
 def _labels(value: object) -> list[str]:
@@ -55,23 +57,26 @@ class _Answer(BaseModel):
 class DraftAnswer(_Answer):
     """A lesson: advice, and when it applies."""
 
-    why: Long = Field(default="", description="what the better tries did and the worse did not")
-    when: Short = Field(description="the kind of task it is for")
-    do: Long = Field(description="the rule to follow")
+    do: Long = Field(description="the rule to follow, as one complete order")
+    when: Short = Field(default="", description="the kind of task it is for, in general words")
     when_not: Short = Field(default="", description="when the rule does not hold, or empty")
+    why: Long = Field(default="", description="what the bad tries did wrong")
     title: Short = Field(default="", description="a few words")
     cites: Labels = Field(default_factory=list, description="labels of the tries that show it, such as R1")
 
     @model_validator(mode="after")
     def _says_something(self) -> "DraftAnswer":
-        for name in ("when", "do"):
-            if not getattr(self, name):
-                raise ValueError(f"`{name}` is empty")
+        if not self.do:
+            raise ValueError("`do` is empty")
         return self
 
-    def text(self) -> LessonText:
-        """As the text of a lesson."""
-        return LessonText(title=self.title, when=self.when, when_not=self.when_not, do=self.do, why=self.why)
+    def text(self, *, when: str) -> LessonText:
+        """As the text of a lesson.
+
+        Args:
+            when: The condition, if the model gave none.
+        """
+        return LessonText(title=self.title, when=self.when or when, when_not=self.when_not, do=self.do, why=self.why)
 
 
 class DraftsAnswer(_Answer):
@@ -92,7 +97,7 @@ class DraftsAnswer(_Answer):
         items = data.get("lessons")
         items = [items] if isinstance(items, dict) else items
         if isinstance(items, list):
-            full = [i for i in items if isinstance(i, dict) and _line(i.get("when"), SHORT) and _line(i.get("do"), LONG)]
+            full = [i for i in items if isinstance(i, dict) and _line(i.get("do"), LONG)]
             items = full or items
         return {**data, "lessons": items}
 
