@@ -1,0 +1,228 @@
+"""Practice closes the loop offline: rollouts, verdicts, reflection, and drafts that are tried before they are kept."""
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+
+from langchain_reflect import Learner
+from langchain_reflect.errors import InvalidInput, ModelMissing
+from langchain_reflect.index.exact import ExactIndex
+from langchain_reflect.practice import PracticeTask, apractice, practice
+from langchain_reflect.reflection.policy import GateVerdict
+from langchain_reflect.testing.models import ScriptedChatModel
+from langchain_reflect.testing.simulated import SimulatedModel
+from tests.unit_tests.practising import RULE, VERBS, agent, async_agent, house_rule, naming
+from tests.unit_tests.words import Words
+
+TASKS = [naming(verb) for verb in VERBS[:3]]
+VALIDATION = [naming(verb) for verb in VERBS[3:5]]
+
+
+@pytest.fixture
+def open_learner(tmp_path):
+    opened = []
+
+    def open_(**given):
+        usual = {"path": tmp_path, "embeddings": Words(), "index": ExactIndex(), "reflect": "manual", "model": SimulatedModel()}
+        learner = Learner(**(usual | {"holdout": 0.0, "withhold": 0.0, "floor": 0.0} | given))
+        opened.append(learner)
+        return learner
+
+    yield open_
+    for learner in opened:
+        learner.close()
+
+
+def test_what_one_epoch_teaches_the_next_one_follows(open_learner):
+    learner = open_learner()
+    report = practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, epochs=2)
+    assert report.curve == [0.0, 1.0]
+    assert report.rollouts == 12
+    assert RULE in learner.lessons.show(report.lessons[0]).do
+    assert report.usage.calls > 12
+    assert report.usage.tokens_in > 0
+    assert "mean reward by epoch: 0.00, 1.00" in str(report)
+
+
+async def test_async_agents_practise_alike(open_learner):
+    learner = open_learner()
+    report = await apractice(async_agent(), TASKS, house_rule, learner=learner, rollouts=2, epochs=2, validation=VALIDATION)
+    assert report.curve == [0.0, 1.0]
+    assert report.trials[0].scores == (1.0,)
+
+
+def test_each_rollout_leaves_an_episode_with_its_verdict(open_learner):
+    learner = open_learner()
+    practice(agent(), TASKS[:1], house_rule, learner=learner, rollouts=3)
+    rollouts = learner.ledger.rollouts()
+    assert len(rollouts) == 3
+    assert {(r.reward, r.outcomes[0].source) for r in rollouts} == {(0.0, "verifier")}
+    assert len({r.episode.metadata["reflect_seed"] for r in rollouts}) == 3
+
+
+@pytest.mark.parametrize(
+    ("tasks", "groups"),
+    [
+        ([naming("list", family="names"), naming("create", family="names")], 1),
+        ([naming("list", key="one"), naming("create", key="two")], 2),
+    ],
+)
+def test_rollouts_of_one_key_or_family_form_one_group(open_learner, tasks, groups):
+    learner = open_learner()
+    report = practice(agent(), tasks, house_rule, learner=learner, rollouts=2)
+    assert report.reflections[0].groups == groups
+    assert {e.task_key for e in learner.ledger.episodes()} == {t.group for t in tasks}
+    assert all("reflect_task_key" not in e.metadata for e in learner.ledger.episodes())
+
+
+def test_a_draft_that_gains_on_validation_is_kept(open_learner):
+    learner = open_learner()
+    report = practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, validation=VALIDATION)
+    (trial, *_) = report.trials
+    assert (trial.baseline, trial.scores[trial.best]) == (0.0, 1.0)
+    assert report.gate_runs == sum(t.runs for t in report.trials)
+    assert len(learner.ledger.episodes()) == 6, "replays leave no episodes"
+    assert report.lessons
+
+
+def test_a_draft_that_gains_nothing_is_not_kept(open_learner):
+    learner = open_learner()
+    deaf = ScriptedChatModel(answers=lambda _: "always the same")
+    report = practice(agent(deaf), TASKS, house_rule, learner=learner, rollouts=2, validation=VALIDATION)
+    assert {t.best for t in report.trials} == {None}
+    assert report.lessons == []
+    assert "none kept" in str(report)
+
+
+def test_a_draft_has_to_add_something_to_the_lessons_there_are(open_learner):
+    learner = open_learner()
+    learner.lessons.add(when="give the snake_case name of a tool function", do=RULE, status="active")
+    half = SimulatedModel(slip=0.5)
+    report = practice(agent(half), TASKS, house_rule, learner=learner, rollouts=4, validation=VALIDATION)
+    assert all(t.baseline > 0.0 for t in report.trials)
+
+
+def test_a_gate_of_your_own_chooses(open_learner):
+    asked = []
+
+    def never(group, drafts):
+        asked.append(len(drafts))
+        return GateVerdict(best=None)
+
+    report = practice(agent(), TASKS, house_rule, learner=open_learner(), rollouts=2, gate=never)
+    assert asked
+    assert report.lessons == []
+
+
+def test_ctrl_c_ends_with_what_was_done(open_learner):
+    judged = []
+
+    def interrupting(*, inputs, outputs, reference_outputs):
+        judged.append(outputs)
+        if len(judged) == 3:
+            raise KeyboardInterrupt
+        return house_rule(inputs=inputs, outputs=outputs, reference_outputs=reference_outputs)
+
+    learner = open_learner()
+    report = practice(agent(), TASKS, interrupting, learner=learner, rollouts=4, concurrency=1)
+    assert report.interrupted
+    assert (report.rollouts, report.curve) == (2, [0.0])
+    learner.flush()
+    assert len(learner.ledger.rollouts()) == 2
+    assert "interrupted" in str(report)
+
+
+def failing(every):
+    calls = []
+
+    def node(state: MessagesState):
+        calls.append(1)
+        if len(calls) % every == 0:
+            raise ConnectionError("the tool is down")
+        return {"messages": [("ai", "list_invoice")]}
+
+    return StateGraph(MessagesState).add_node("node", node).add_edge(START, "node").compile()
+
+
+def test_a_run_that_raises_is_a_failure_with_its_error_as_feedback(open_learner):
+    learner = open_learner()
+    report = practice(failing(2), TASKS[:1], house_rule, learner=learner, rollouts=2, concurrency=1)
+    assert report.failed == 1
+    assert any("ConnectionError: the tool is down" in r.feedback[0] for r in learner.ledger.rollouts())
+
+
+def test_an_agent_that_never_runs_is_no_lesson(open_learner):
+    learner = open_learner()
+    with pytest.raises(InvalidInput, match="all 4 runs of the agent failed"):
+        practice(failing(1), TASKS[:1], house_rule, learner=learner)
+    assert learner.lessons.list() == []
+
+
+def test_errors_of_the_verifier_reach_the_caller(open_learner):
+    with pytest.raises(InvalidInput, match="verifier returned 'perhaps'"):
+        practice(agent(), TASKS, lambda **_: "perhaps", learner=open_learner())
+
+
+async def test_errors_of_the_verifier_reach_the_async_caller(open_learner):
+    with pytest.raises(InvalidInput, match="verifier returned 'perhaps'"):
+        await apractice(agent(), TASKS, lambda **_: "perhaps", learner=open_learner())
+
+
+def test_a_plain_text_or_input_is_a_task(open_learner):
+    learner = open_learner()
+    practice(agent(), ["say A", {"messages": [("user", "say B")]}], lambda **_: (0.0, "Say it."), learner=learner, rollouts=1)
+    assert {e.task for e in learner.ledger.episodes()} == {"say A", "say B"}
+
+
+def test_a_graph_with_a_checkpointer_gets_a_thread_for_each_run(open_learner):
+    graph = StateGraph(MessagesState).add_node("say", lambda _: {"messages": [("ai", "done")]}).add_edge(START, "say")
+    learner = open_learner()
+    report = practice(graph.compile(checkpointer=InMemorySaver()), ["say A"], lambda **_: True, learner=learner, rollouts=3)
+    assert report.failed == 0
+    assert len({e.thread_id for e in learner.ledger.episodes()}) == 3
+
+
+def test_prepare_gives_each_run_its_config(open_learner):
+    learner = open_learner()
+    practice(
+        agent(),
+        TASKS[:1],
+        house_rule,
+        learner=learner,
+        rollouts=2,
+        prepare=lambda task, seed: {"metadata": {"mine": seed % 7}, "configurable": {"thread_id": f"own-{seed}"}},
+    )
+    assert all(e.thread_id.startswith("own-") and "mine" in e.metadata for e in learner.ledger.episodes())
+
+
+def test_the_same_seed_practises_the_same(open_learner, tmp_path):
+    curves = [
+        practice(agent(SimulatedModel(slip=0.4)), TASKS, house_rule, learner=open_learner(path=tmp_path / name), epochs=2).curve
+        for name in ("one", "two")
+    ]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"tasks": []}, "at least one task"),
+        ({"tasks": "a text"}, "expected a list"),
+        ({"rollouts": 0}, "rollouts=0"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"concurrency": 0}, "concurrency=0"),
+        ({"validation": TASKS[:1]}, "shares tasks"),
+        ({"validation": [PracticeTask("other", family="other")]}, "no task of the families"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused(open_learner, wrong, says):
+    given = {"tasks": TASKS} | wrong
+    with pytest.raises(InvalidInput, match=says):
+        practice(agent(), given.pop("tasks"), house_rule, learner=open_learner(), **given)
+
+
+def test_without_a_model_nothing_is_spent(open_learner):
+    learner = open_learner(model=None)
+    with pytest.raises(ModelMissing):
+        practice(agent(), TASKS, house_rule, learner=learner)
+    assert learner.ledger.episodes() == []
