@@ -10,8 +10,9 @@ HEAVY = ("chromadb", "torch", "sentence_transformers", "scipy", "fastapi", "lang
 
 def imported_by(code: str) -> set[str]:
     """Names of the modules that a fresh interpreter holds after `code`."""
-    command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    ran = subprocess.run([sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
 
 
 @pytest.mark.parametrize(
