@@ -11,7 +11,7 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the lessons of earlier demos first.")] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="Any chat model as `provider:model`; default: a small model that runs here.", show_default=False),
+        typer.Option(help="Any chat model as `provider:model`, or `simulated`; default: a small model that runs here.", show_default=False),
     ] = None,
     path: Annotated[Path, typer.Option(help="Folder of the demo's ledger, index and picture.")] = Path("./reflect-demo"),
     seed: Annotated[int, typer.Option(help="Seed of the tasks.")] = 7,
