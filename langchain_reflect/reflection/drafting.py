@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from langchain_reflect.lessons.safety import clean_text, leak
 from langchain_reflect.reflection.digest import answer_of, digests, without_lessons
-from langchain_reflect.reflection.feedback import advice_of, examples_of, family
+from langchain_reflect.reflection.feedback import advice_of, examples_of, expected_of, family
 from langchain_reflect.reflection.grouping import select
 from langchain_reflect.reflection.policy import ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts, contrast_messages
@@ -142,7 +142,8 @@ def one_instance(text: LessonText, rollouts: Sequence[Rollout]) -> str | None:
         text: A lesson's text.
         rollouts: The rollouts it comes from.
     """
-    return leak(text, answers=[answer_of(r.episode) for r in rollouts], tasks=[r.episode.task for r in rollouts])
+    known = [(answer, r.episode.task) for r in rollouts for answer in (answer_of(r.episode), *expected_of(r))]
+    return leak(text, answers=[answer for answer, _ in known], tasks=[task for _, task in known])
 
 
 def not_applied(text: LessonText, reason: str) -> AppliedEdit:

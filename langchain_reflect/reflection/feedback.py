@@ -62,9 +62,24 @@ def examples_of(rollouts: Sequence[Rollout]) -> tuple[Example, ...]:
         rollouts: The rollouts that a lesson cites.
     """
     right = [(r.episode.task, answer_of(r.episode)) for r in rollouts if r.reward is not None and r.reward >= _RIGHT]
-    told = [(r.episode.task, text) for r in rollouts for text in _expected(r)]
+    told = [(r.episode.task, text) for r in rollouts for text in expected_of(r)]
     short = {task: text for task, text in reversed([*right, *told]) if text and len(task) <= SHORT and len(text) <= SHORT}
     return tuple(Example(input=task, output=text) for task, text in reversed(short.items()))[:_EXAMPLES]
+
+
+def expected_of(rollout: Rollout) -> list[str]:
+    """Right answers that a trusted judge told of a rollout, in its feedback or its detail.
+
+    Args:
+        rollout: With its outcomes.
+    """
+    found = []
+    for outcome in rollout.outcomes:
+        if source_rank(outcome.source) > _TRUSTED:
+            continue
+        found += [_plain(outcome.detail.get(key)) for key in _EXPECTED_KEYS] if isinstance(outcome.detail, dict) else []
+        found += [m.group(2) or m.group(3) for m in _EXPECTED.finditer(outcome.feedback or "")]
+    return [text for text in found if text]
 
 
 def family(tasks: Sequence[str]) -> str:
@@ -93,16 +108,6 @@ def _first_that_fit(sentences: Iterable[str]) -> list[str]:
         if len(" ".join([*fitting, sentence])) <= LONG:
             fitting.append(sentence)
     return fitting
-
-
-def _expected(rollout: Rollout) -> list[str]:
-    found = []
-    for outcome in rollout.outcomes:
-        if source_rank(outcome.source) > _TRUSTED:
-            continue
-        found += [_plain(outcome.detail.get(key)) for key in _EXPECTED_KEYS] if isinstance(outcome.detail, dict) else []
-        found += [m.group(2) or m.group(3) for m in _EXPECTED.finditer(outcome.feedback or "")]
-    return [text for text in found if text]
 
 
 def _plain(value: JsonValue) -> str:

@@ -33,11 +33,10 @@ Write $most for the next task of this kind, which will have other names and numb
 - "when_not": an exception to the rule, or "".
 - "why": what the bad tries did wrong.
 - "title": a few words.
-- "cites": labels of the tries that show it.
+- "cites": labels of the tries that show it, such as "$label".
 Do not put the answer, names, numbers or ids of these tasks into the lesson.
 $nothing
-Answer with JSON only:
-{"lessons": [{"do": "...", "when": "...", "when_not": "", "why": "...", "title": "...", "cites": ["$label"]}]}"""
+Answer with JSON only, in the form {"lessons": [{do, when, when_not, why, title, cites}]}."""
 
 _EXAMPLE_DATA: Final = """\
 TASK: Name a file for the minutes of the Berlin meeting.

@@ -141,11 +141,14 @@ class _Dialogue(Generic[S]):
 
 
 def _structured(model: BaseChatModel, schema: type[S]) -> Runnable[Any, Any]:
-    """The model with the best structured output it has; the model itself if it has none."""
+    """The model with the best structured output it has; the model itself if it has none.
+
+    It gets the JSON schema, not the class: some clients validate a class themselves, and then the answer that failed is lost.
+    """
     methods: tuple[dict[str, str], ...] = ({"method": "json_schema"}, {})
     for method in methods:
         try:
-            return model.with_structured_output(schema, include_raw=True, **method)
+            return model.with_structured_output(schema.model_json_schema(), include_raw=True, **method)
         except (NotImplementedError, TypeError, ValueError):
             continue
     return model

@@ -63,6 +63,14 @@ def test_advice_with_the_answer_is_refused(study):
     assert "contains an answer" in studied.refused[0].reason
 
 
+def test_advice_with_the_answer_that_a_judge_told_is_refused(rollout):
+    told = rollout(1, 0.0, "Dates are ISO. Expected '2024-05-10'.", task="Rewrite May 10, 2024")
+    group = RolloutGroup(key="k", namespace=("d",), graph="a", task=told.episode.task, rollouts=(told,))
+    (question,) = questions(group, policy=POLICY, prompts=Prompts(), lessons={}, gated=False)
+    assert "contains an answer" in (question.problem(DraftsAnswer.model_validate({**DRAFT, "do": "Use ISO: 2024-05-10"})) or "")
+    assert question.problem(DraftsAnswer.model_validate({**DRAFT, "do": "Use ISO dates: YYYY-MM-DD"})) is None
+
+
 def test_a_copy_of_the_prompts_example_is_refused(study):
     studied = study([{**DRAFT, "do": "Write the file name in lower case, with a hyphen for each space"}, DRAFT])
     assert [e.reason for e in studied.refused] == ["it repeats the example of the prompt"]
