@@ -1,11 +1,14 @@
 """Practice: run tasks that code can judge several times, reflect on the tries, and keep what proves itself."""
 
 import asyncio
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -235,11 +238,28 @@ def practice(
         for number in range(epochs):
             with work.epoch(number, epochs, progress=progress) as (jobs, keep):
                 runner.run(jobs, keep)
-            work.report.reflections.append(learner.reflect(gate=work.gate))
+            work.report.reflections.append(_apart(partial(learner.reflect, gate=work.gate)))
     except KeyboardInterrupt:
         runner.stopped.set()
         work.report.interrupted = True
     return work.finished()
+
+
+def _apart(reflect: Callable[[], ReflectionReport]) -> ReflectionReport:
+    """Reflect on a daemon thread, so that Ctrl-C need not wait for all the runs that gates still want to make."""
+    done: queue.SimpleQueue[ReflectionReport | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            done.put(reflect())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            done.put(error)
+
+    threading.Thread(target=copy_context().run, args=(work,), name="reflect-practice", daemon=True).start()
+    result = done.get()
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 async def apractice(
