@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -20,7 +20,7 @@ from sqlalchemy import Connection, func, select
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, tables
 from langchain_reflect.ledger.engine import Durability, open_engine, transaction, url_of
-from langchain_reflect.ledger.lessons import LessonVectors, Vector
+from langchain_reflect.ledger.lessons import LessonVectors
 from langchain_reflect.ledger.outcomes import OutcomeFields
 from langchain_reflect.types import (
     Episode,
@@ -36,6 +36,9 @@ from langchain_reflect.types import (
     now,
     resolve,
 )
+
+if TYPE_CHECKING:
+    from langchain_reflect.ledger.lessons import Vector
 
 
 class Ledger:
@@ -236,7 +239,7 @@ class Ledger:
         with self._read() as connection:
             return lessons.missing_texts(connection, embedder, of)
 
-    def put_vectors(self, embedder: str, vectors: Mapping[str, Vector]) -> None:
+    def put_vectors(self, embedder: str, vectors: "Mapping[str, Vector]") -> None:
         """Keep the vectors of texts; known ones stay as they are."""
         if not vectors:
             return

@@ -10,17 +10,20 @@ numbers become visible in their order, and each index can remember how far it ha
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Connection, Integer, Text, and_, cast, delete, select, update
 
 from langchain_reflect.errors import LedgerError, LessonNotFound
 from langchain_reflect.ledger import tables
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
 
-Vector = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vector = npt.NDArray[np.float32]
+
 _VERSION_KEY: Final = "lessons_version"
 
 
@@ -32,7 +35,7 @@ class LessonVectors:
     revision: int
     namespace: Namespace
     status: LessonStatus
-    vectors: Vector
+    vectors: "Vector"
     """Shape (n, dimension), n >= 1, rows of length 1."""
 
 
@@ -142,8 +145,10 @@ def history(connection: Connection, lesson_id: str) -> list[Revision]:
     return [Revision(lesson=Lesson.model_validate(r.body), kind=r.kind, actor=r.actor, reason=r.reason, at=r.at) for r in rows]
 
 
-def put_vectors(connection: Connection, embedder: str, vectors: Mapping[str, Vector]) -> None:
+def put_vectors(connection: Connection, embedder: str, vectors: "Mapping[str, Vector]") -> None:
     """Keep the vectors of texts."""
+    import numpy as np  # here, because a process that only records outcomes needs no vectors
+
     insert = tables.insert(connection.dialect.name)
     rows = [{"text_hash": text_hash(t), "embedder": embedder, "data": np.asarray(v, "<f4").tobytes()} for t, v in vectors.items()]
     for row in rows:
@@ -172,6 +177,8 @@ def read_vectors(
     ids: Collection[str] | None,
 ) -> list[LessonVectors]:
     """Vectors of the lessons that match; lessons without any are left out."""
+    import numpy as np  # as in `put_vectors`
+
     query = (
         select(tables.lessons.c.id, tables.lessons.c.revision, tables.lessons.c.namespace, tables.lessons.c.status, tables.vectors.c.data)
         .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
