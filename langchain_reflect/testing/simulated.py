@@ -42,7 +42,7 @@ class SimulatedModel(BaseChatModel):
     """Answers by rules, as an agent, as a reflector and as a curator. The same seed and prompt give the same answer.
 
     As an agent it forgets its lessons at a rate of `slip`; which run slips is drawn from `seed`, from the run's own seed in its metadata
-    (`practice` and `measure_uplift` give one) and from the prompt.
+    (`practice` and `measure_uplift` give one) and from the question, but not from the lessons, so that arms are compared fairly.
     """
 
     model: str = "simulated"
@@ -70,8 +70,9 @@ class SimulatedModel(BaseChatModel):
             return json.dumps(drafted(asked), ensure_ascii=False)
         if '{"action"' in asked:
             return json.dumps(curated(asked), ensure_ascii=False)
-        slips = _chance(self.seed, run_seed, *(m.text for m in messages)) < self.slip
-        return answer(_BLOCK.sub("", asked).strip(), [] if slips else advice_in(messages))
+        question = _BLOCK.sub("", asked).strip()
+        slips = _chance(self.seed, run_seed, question) < self.slip
+        return answer(question, [] if slips else advice_in(messages))
 
 
 def advice_in(messages: Sequence[BaseMessage]) -> list[str]:

@@ -1,5 +1,8 @@
 """Practice closes the loop offline: rollouts, verdicts, reflection, and drafts that are tried before they are kept."""
 
+import signal
+import threading
+
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -130,6 +133,23 @@ def test_ctrl_c_ends_with_what_was_done(open_learner):
     learner.flush()
     assert len(learner.ledger.rollouts()) == 2
     assert "interrupted" in str(report)
+
+
+def test_ctrl_c_does_not_wait_for_a_reflection(open_learner):
+    hang = threading.Event()
+
+    def slow(group, drafts):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        hang.wait(30)
+        return GateVerdict(best=None)
+
+    report = practice(agent(), TASKS, house_rule, learner=open_learner(), rollouts=2, gate=slow)
+    waited = not hang.is_set()
+    hang.set()
+    assert waited
+    assert report.interrupted
+    assert (report.rollouts, report.reflections) == (6, [])
+    assert report.seconds < 20
 
 
 def failing(every):
