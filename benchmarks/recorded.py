@@ -1,8 +1,8 @@
 """Real recorded episodes with rewards -> import -> ledger -> groups -> the reflection graph, and what that costs.
 
 The episodes are other people's and not part of this project: `REFLECT_DATA` names their folder (default `../shared/data`). Where a model
-would be called, recorded reflections answer, on the same task where there are any, with the ids and answers of the instance in them, so that
-the checks have real work. The recorder's own notes on an episode (`info`, with the right answers) are never read.
+would be called, recorded reflections answer, on the same task where there are any, with the ids and answers of the instance in them, so
+that the checks have real work. The recorder's own notes on an episode (`info`, with the right answers) are never read.
 
     python benchmarks/recorded.py [--limit 200] [--data DIR]
 """
@@ -62,7 +62,7 @@ class Result:
     groups: Counter[str] = field(default_factory=Counter)
     """Groups by the reason why they were ready."""
     tokens: list[int] = field(default_factory=list)
-    """Of each prompt, one per four characters."""
+    """Of each prompt (retries and the curator's too), one per four characters."""
     lessons: int = 0
     applied: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -78,6 +78,7 @@ class Result:
             str(self.episodes),
             _counts(self.defects),
             _counts(self.groups),
+            str(len(self.tokens)),
             "/".join(spread),
             str(self.lessons),
             _counts(self.applied),

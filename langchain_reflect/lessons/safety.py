@@ -40,7 +40,9 @@ _SUSPICIOUS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = tuple(
     )
 )
 _UUID: Final = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
-_LONG_NUMBER: Final = re.compile(r"(?<![\w.])\d{7,}(?![\w.])")
+_LONG_ID: Final = re.compile(r"(?<!\w)(?:\d{7,}|(?=\w*[A-Za-z])(?:\w*?\d){5,}\w*)(?!\w)")
+"""Long numbers, and words with five digits or more, wherever they come from: `8551474201`, `W3069600`, `gift_card_7359776`."""
+_STATED: Final = re.compile(r"\b(?:correct|right|final)\s+answer\s*:\s*\S", re.IGNORECASE)
 _ID: Final = re.compile(r"#?\w*\d[\w]*(?:[-_/.]\w+)*|\w+(?:[-_/.]\w+)*[-_/.]?\w*\d\w*")
 _MIN_ANSWER: Final = 4
 """Shorter answers (`yes`, `3`) stand in too much good advice by chance."""
@@ -92,8 +94,10 @@ def leak(text: LessonText, *, answers: Sequence[str], tasks: Sequence[str]) -> s
         tasks: The rollouts' tasks, in the same order.
     """
     advice = f"{text.title}\n{text.when}\n{text.when_not}\n{text.do}\n{text.why}"
-    if found := _UUID.search(advice) or _LONG_NUMBER.search(advice):
+    if found := _UUID.search(advice) or _LONG_ID.search(advice):
         return f"names one instance: {found.group()!r}"
+    if found := _STATED.search(advice):
+        return f"contains an answer: {advice[found.start() :][:60]!r}"
     for answer in _of_one_task(((_plain(a),), t) for a, t in zip(answers, tasks, strict=True)):
         if _says_answer(answer, advice):
             return f"contains an answer: {answer[:60]!r}"

@@ -25,7 +25,6 @@ from langchain_reflect.reflection.structured import Reply, UnfitReply, aask, ask
 from langchain_reflect.types import (
     AppliedEdit,
     Lesson,
-    LessonDraft,
     LessonEdit,
     LessonStatus,
     LessonText,
@@ -204,16 +203,20 @@ def _candidates(parts: Parts, state: ReflectionState) -> list[Candidate]:
     if not found:
         return []
     vectors = parts.book.embedder.embed_documents([draft.key_text() for draft, _ in found])
-    return [_candidate(parts, draft, state["groups"][at], at, vector) for (draft, at), vector in zip(found, vectors, strict=True)]
+    spaces = [state["groups"][at].namespace for _, at in found]
+    unserved = {space: {plain(x.do): x for x in parts.ledger.lessons(namespace=space, statuses=_UNSERVED)} for space in set(spaces)}
+    return [
+        Candidate(draft, at, space, vector, _nearest(parts, vector, space), unserved[space].get(plain(draft.do)))
+        for (draft, at), vector, space in zip(found, vectors, spaces, strict=True)
+    ]
 
 
-def _candidate(parts: Parts, draft: LessonDraft, group: RolloutGroup, at: int, vector: NDArray[np.float32]) -> Candidate:
-    lessons = [lesson for lesson, _ in parts.book.candidates(vector, group.namespace, parts.policy.nearest * 2)]
+def _nearest(parts: Parts, vector: NDArray[np.float32], namespace: Namespace) -> tuple[tuple[Lesson, float], ...]:
+    """Servable lessons by the cosine of what they say; the book also finds them by their tasks, which tell nothing about sameness."""
+    lessons = [lesson for lesson, _ in parts.book.candidates(vector, namespace, parts.policy.nearest * 2)]
     own = parts.book.vectors([lesson.id for lesson in lessons])
-    near = sorted(((lesson, float(own[lesson.id] @ vector)) for lesson in lessons if lesson.id in own), key=lambda pair: -pair[1])
-    unserved = parts.ledger.lessons(namespace=group.namespace, statuses=_UNSERVED)
-    twin = next((lesson for lesson in unserved if plain(lesson.do) == plain(draft.do)), None)
-    return Candidate(draft, at, group.namespace, vector, tuple(near), twin)
+    found = [(lesson, float(own[lesson.id] @ vector)) for lesson in lessons if lesson.id in own]
+    return tuple(sorted(found, key=lambda pair: -pair[1]))
 
 
 def _had(state: ReflectionState) -> dict[UUID, Sequence[str]]:

@@ -79,6 +79,9 @@ ANSWERS = ["acme_cancel_order", "acme_cancel_all"]
         "Use ACME_CANCEL_ALL.",
         "See 123e4567-e89b-12d3-a456-426614174000",
         "Call 5551234567 back",
+        "Pay with gift_card_7359776",
+        "Return #W3069600 as well",
+        "Correct answer: 3",
     ],
 )
 def test_advice_about_one_instance_is_a_leak(do):
@@ -93,6 +96,8 @@ def test_advice_about_one_instance_is_a_leak(do):
         "Begin the name with acme_, then verb and object",
         "Product codes are three capitals, a dash and four digits",
         "Cancel within 24 hours only",
+        "Amounts over 10000 cents need an approval; the correct answer is a whole number",
+        "Dates are ISO-8601, such as 2024-05-10; write UTF-8",
     ],
 )
 def test_a_rule_is_no_leak(do):
