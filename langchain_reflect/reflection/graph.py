@@ -14,9 +14,9 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from langchain_reflect.errors import InvalidInput, ModelMissing
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reflection.models import resolve_model
 from langchain_reflect.reflection.nodes import check, commit, contrast, curate, load, one_per_group
 from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
@@ -52,9 +52,10 @@ def build_reflection_graph(
 
     Raises:
         ModelMissing: `model` is None.
-        InvalidInput: The name of the model is not understood.
+        InvalidInput: The name of the model cannot be used.
+        MissingExtra: Its provider's package is not installed.
     """
-    parts = Parts(_model(model), book, ledger, policy, prompts, gate)
+    parts = Parts(resolve_model(model), book, ledger, policy, prompts, gate)
     graph = StateGraph(ReflectionState, input_schema=ReflectionInput, output_schema=ReflectionOutput)
     graph.add_node("load", load(parts))
     graph.add_node("contrast", contrast(parts))
@@ -92,16 +93,3 @@ async def areflect(graph: ReflectionGraph, *, namespace: Namespace | None = None
     output = await asyncio.create_task(graph.ainvoke({"namespace": namespace}, config), context=context)
     report: ReflectionReport = output["report"]
     return report
-
-
-def _model(model: BaseChatModel | str | None) -> BaseChatModel:
-    if model is None:
-        raise ModelMissing("a reflection needs a chat model; give one, such as model='openai:gpt-5.5', or set REFLECT_MODEL")
-    if not isinstance(model, str):
-        return model
-    from langchain.chat_models import init_chat_model  # only where a name has to be resolved
-
-    try:
-        return init_chat_model(model)
-    except (ValueError, ImportError) as error:
-        raise InvalidInput(f"model {model!r} cannot be used: {error}; expected 'provider:model' of an installed provider") from error

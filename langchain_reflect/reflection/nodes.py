@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
@@ -11,16 +10,16 @@ import numpy as np
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.types import Send
 from numpy.typing import NDArray
-from pydantic import JsonValue
 
 from langchain_reflect.lessons.safety import suspicion
 from langchain_reflect.reflection.curation import Candidate, Curation, Proposal, problem_of
-from langchain_reflect.reflection.drafting import Question, Studied, conclude, not_applied, one_instance, plain, questions
+from langchain_reflect.reflection.drafting import Question, Studied, conclude, one_instance, plain, questions
+from langchain_reflect.reflection.gating import gated
 from langchain_reflect.reflection.grouping import ready_groups
-from langchain_reflect.reflection.policy import Gate, GateVerdict
 from langchain_reflect.reflection.prompts import curate_messages
+from langchain_reflect.reflection.reporting import replies_of, report_of, seen
 from langchain_reflect.reflection.schemas import CurateAnswer, DraftsAnswer
-from langchain_reflect.reflection.state import ContrastInput, Parts, ReflectionState
+from langchain_reflect.reflection.state import CURATE, ContrastInput, Parts, ReflectionState
 from langchain_reflect.reflection.structured import Reply, UnfitReply, aask, ask
 from langchain_reflect.types import (
     AppliedEdit,
@@ -29,7 +28,6 @@ from langchain_reflect.types import (
     LessonStatus,
     LessonText,
     Namespace,
-    ReflectionReport,
     Rollout,
     RolloutGroup,
     Usage,
@@ -41,8 +39,6 @@ Drafts = Reply[DraftsAnswer] | UnfitReply
 Curated = Reply[CurateAnswer] | UnfitReply
 Near = Sequence[tuple[str, LessonText]]
 _UNSERVED: Final[tuple[LessonStatus, ...]] = ("proposed", "quarantined", "retired")
-CURATE: Final = -1
-"""Group index of what curate itself cost."""
 
 
 def load(parts: Parts) -> Node:
@@ -123,12 +119,12 @@ def commit(parts: Parts) -> Node:
         try:
             for namespace, edits in _by_namespace(state.get("proposals", [])):
                 applied += parts.book.commit(edits, namespace=namespace, actor=state["id"])
-            parts.ledger.mark_reflected(state["id"], _seen(state))
+            parts.ledger.mark_reflected(state["id"], seen(state))
         except Exception as error:  # noqa: BLE001 - raised again below, once what was spent is on record
             failure = error
-        report = _report(state, applied, failure)
+        report = report_of(state, applied, failure)
         if state.get("groups"):
-            parts.ledger.save_reflection(report, replies=_replies(parts, state))
+            parts.ledger.save_reflection(report, replies=replies_of(state, parts.prompts))
         if failure is not None:
             raise failure
         return {"report": report}
@@ -171,29 +167,7 @@ async def _adrafts(parts: Parts, question: Question, config: RunnableConfig) -> 
 def _studied(parts: Parts, given: ContrastInput, asked: Sequence[tuple[Question, Drafts]]) -> Studied:
     group = given["group"]
     studied = conclude(given["index"], group, asked, policy=parts.policy, gated=parts.gate is not None)
-    return studied if parts.gate is None else _gated(parts.gate, group, studied)
-
-
-def _gated(gate: Gate, group: RolloutGroup, studied: Studied) -> Studied:
-    """Only the draft that the gate keeps. Unsafe drafts are not tried on an agent; they go on to be quarantined."""
-    unsafe = tuple(d for d in studied.drafts if suspicion(d))
-    tried = tuple(d for d in studied.drafts if not suspicion(d))
-    if not tried:
-        return studied
-    try:
-        verdict = gate(group, tried)
-    except Exception as error:  # noqa: BLE001 - the gate runs an agent; its failure parks this group and no other
-        return replace(studied, drafts=(), parked=f"the gate failed: {type(error).__name__}: {error}")
-    lost = [(draft, at) for at, draft in enumerate(tried) if at != verdict.best]
-    refused = [not_applied(draft, _score(verdict, at)) for draft, at in lost]
-    best = () if verdict.best is None else (tried[verdict.best],)
-    return replace(studied, drafts=(*best, *unsafe), refused=(*studied.refused, *refused))
-
-
-def _score(verdict: GateVerdict, at: int) -> str:
-    score = f"scored {verdict.scores[at]:.2f}" if at < len(verdict.scores) else "was not chosen"
-    best = f", best {max(verdict.scores):.2f}" if verdict.best is not None and verdict.scores else ""
-    return f"tried: {score}{best}, baseline {verdict.baseline:.2f}"
+    return studied if parts.gate is None else gated(parts.gate, group, studied)
 
 
 def _candidates(parts: Parts, state: ReflectionState) -> list[Candidate]:
@@ -267,39 +241,3 @@ def _by_namespace(proposals: Iterable[Proposal]) -> list[tuple[Namespace, list[L
     for proposal in proposals:
         found.setdefault(proposal.namespace, []).append(proposal.edit)
     return list(found.items())
-
-
-def _parked(state: ReflectionState) -> dict[int, str]:
-    return {s.group: s.parked for s in state.get("studied", []) if s.parked is not None}
-
-
-def _seen(state: ReflectionState) -> list[UUID]:
-    """Episodes of the groups that need no second try."""
-    parked = _parked(state)
-    return [r.episode.id for at, g in enumerate(state.get("groups", [])) if at not in parked for r in g.rollouts]
-
-
-def _report(state: ReflectionState, applied: Sequence[AppliedEdit], failure: Exception | None) -> ReflectionReport:
-    studied, groups = state.get("studied", []), state.get("groups", [])
-    refused = [edit for s in studied for edit in s.refused] + state.get("refused", [])
-    errors = [f"group {groups[at].key!r} is parked: {reason}" for at, reason in sorted(_parked(state).items())]
-    return ReflectionReport(
-        id=state["id"],
-        groups=len(groups),
-        drafts=sum(len(s.drafts) + len(s.refused) for s in studied),
-        edits=(*applied, *refused),
-        usage=sum((s.usage for s in studied), Usage()),
-        errors=(*errors, *([f"the edits could not be committed: {type(failure).__name__}: {failure}"] if failure else [])),
-        seconds=(now() - state["started"]).total_seconds(),
-    )
-
-
-def _replies(parts: Parts, state: ReflectionState) -> JsonValue:
-    """What the model said, group by group, with the wording it was asked in."""
-    groups = state.get("groups", [])
-    said: list[JsonValue] = [
-        {"group": "curate" if s.group == CURATE else groups[s.group].key, "parked": s.parked, "replies": list(s.replies)}
-        for s in state.get("studied", [])
-        if s.replies or s.parked
-    ]
-    return {"prompts": {"version": parts.prompts.version, "hash": parts.prompts.hash}, "said": said}

@@ -3,7 +3,7 @@
 import operator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from langchain_core.language_models import BaseChatModel
 from typing_extensions import TypedDict
@@ -15,6 +15,9 @@ from langchain_reflect.reflection.drafting import Studied
 from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.types import AppliedEdit, Lesson, Namespace, ReflectionReport, RolloutGroup
+
+CURATE: Final = -1
+"""Group index of what the curator cost."""
 
 
 class ReflectionInput(TypedDict, total=False):
