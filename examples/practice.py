@@ -10,7 +10,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_reflect import Learner, measure_uplift, practice
 from langchain_reflect.charts import learning_curve_text
-from langchain_reflect.practice import PracticeTask
+from langchain_reflect.practising import PracticeTask
 from langchain_reflect.testing.simulated import SimulatedModel
 from langchain_reflect.verifiers import Verdict, answer_text
 

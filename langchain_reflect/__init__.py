@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from langchain_reflect.index.chroma import ChromaIndex
     from langchain_reflect.learner import Learner
     from langchain_reflect.ledger import Ledger
-    from langchain_reflect.practice import practice
+    from langchain_reflect.practising import practice
     from langchain_reflect.settings import ReflectSettings
     from langchain_reflect.types import Episode, Lesson, Outcome
     from langchain_reflect.uplift import measure_uplift
@@ -26,7 +26,7 @@ _HOMES = {
     "Episode": "types",
     "Outcome": "types",
     "Lesson": "types",
-    "practice": "practice",
+    "practice": "practising",
     "measure_uplift": "uplift",
     "ReflectError": "errors",
 }

@@ -25,7 +25,7 @@ from langchain_reflect.demo.source import DemoModel, open_model
 from langchain_reflect.demo.world import Question, Splits, World
 from langchain_reflect.errors import MissingExtra
 from langchain_reflect.learner import Learner
-from langchain_reflect.practice import PracticeReport, PracticeTask, practice
+from langchain_reflect.practising import PracticeReport, PracticeTask, practice
 from langchain_reflect.reflection.policy import ReflectionPolicy
 from langchain_reflect.runs import SEED_KEY, Meter
 from langchain_reflect.types import SERVABLE, Lesson, Namespace, Usage

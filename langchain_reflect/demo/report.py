@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_reflect.demo.flow import DemoResult
     from langchain_reflect.demo.source import DemoModel
     from langchain_reflect.demo.world import Family, World
-    from langchain_reflect.practice import PracticeReport, Trial
+    from langchain_reflect.practising import PracticeReport, Trial
     from langchain_reflect.types import Lesson
 
 

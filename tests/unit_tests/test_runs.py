@@ -13,7 +13,7 @@ from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.wrap import reflected
 from langchain_reflect.runs import Job, PracticeTask, Runner, seeds
 from langchain_reflect.types import LessonText
-from tests.unit_tests.practising import agent, async_agent, house_rule, naming
+from tests.unit_tests.naming_agent import agent, async_agent, house_rule, naming
 
 LESSON = LessonText(when="naming a function", do="Start with the prefix acme_.")
 

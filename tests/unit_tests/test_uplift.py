@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from langchain_reflect import Learner
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.index.exact import ExactIndex
-from langchain_reflect.practice import practice
+from langchain_reflect.practising import practice
 from langchain_reflect.testing.simulated import SimulatedModel
 from langchain_reflect.types import Example
 from langchain_reflect.uplift import ameasure_uplift, measure_uplift, paired_interval
-from tests.unit_tests.practising import RULE, VERBS, agent, async_agent, house_rule, naming
+from tests.unit_tests.naming_agent import RULE, VERBS, agent, async_agent, house_rule, naming
 from tests.unit_tests.words import Words
 
 HELD_OUT = [naming(verb) for verb in VERBS]

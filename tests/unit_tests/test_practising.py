@@ -10,11 +10,11 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langchain_reflect import Learner
 from langchain_reflect.errors import InvalidInput, ModelMissing
 from langchain_reflect.index.exact import ExactIndex
-from langchain_reflect.practice import PracticeTask, apractice, practice
+from langchain_reflect.practising import PracticeTask, apractice, practice
 from langchain_reflect.reflection.policy import GateVerdict
 from langchain_reflect.testing.models import ScriptedChatModel
 from langchain_reflect.testing.simulated import SimulatedModel
-from tests.unit_tests.practising import RULE, VERBS, agent, async_agent, house_rule, naming
+from tests.unit_tests.naming_agent import RULE, VERBS, agent, async_agent, house_rule, naming
 from tests.unit_tests.words import Words
 
 TASKS = [naming(verb) for verb in VERBS[:3]]

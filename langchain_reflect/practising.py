@@ -1,4 +1,7 @@
-"""Practice: run tasks that code can judge several times, reflect on the tries, and keep what proves itself."""
+"""Practice: run tasks that code can judge several times, reflect on the tries, and keep what proves itself.
+
+The module is not named after its function, because a module of that name would hide it in the package.
+"""
 
 import asyncio
 import queue
