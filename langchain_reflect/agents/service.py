@@ -270,7 +270,7 @@ class AgentService:
         if episode.begun_elsewhere and self.ledger is not None:
             with suppress(EpisodeNotFound):
                 earlier = self.ledger.episode(episode.id)
-                kept = {name: getattr(earlier, name) for name in ("started_at", "shown", "arm", "task")}
+                kept = {name: getattr(earlier, name) for name in ("started_at", "shown", "arm", "task", "task_key")}
                 stored = stored.model_copy(update=kept)
         return stored, exposures
 
