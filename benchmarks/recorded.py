@@ -94,6 +94,7 @@ HEAD = [
     "episodes",
     "malformed",
     "groups",
+    "calls",
     "tokens p50/p95/max",
     "lessons",
     "edits",

@@ -8,6 +8,8 @@ feedback itself always competes.
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Final
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage
@@ -22,6 +24,8 @@ from langchain_reflect.reflection.prompts import Prompts, contrast_messages
 from langchain_reflect.reflection.schemas import DraftAnswer, DraftsAnswer
 from langchain_reflect.reflection.structured import Reply, UnfitReply
 from langchain_reflect.types import AppliedEdit, Lesson, LessonDraft, LessonEdit, LessonText, Rollout, RolloutGroup, Usage
+
+_ALIKE: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ def refusal(answer: DraftAnswer, question: Question) -> str | None:
         return f"it cites none of the tries {', '.join(question.rollouts)}"
     if plain(answer.do) in plain(question.example):
         return "it repeats the example of the prompt"
+    if any(_alike(answer.do, r.episode.task) for r in question.rollouts.values()):
+        return "it repeats the task instead of saying how to do it"
     return one_instance(_text(answer, question), list(question.rollouts.values()))
 
 
@@ -207,10 +213,16 @@ def _text(answer: DraftAnswer, question: Question) -> LessonText:
     return kept if kept.when else kept.model_copy(update={"when": family([r.episode.task for r in rollouts])})
 
 
+def _alike(one: str, other: str) -> bool:
+    """Whether most words of both are the same, in the same order."""
+    return SequenceMatcher(a=plain(one).split(), b=plain(other).split(), autojunk=False).ratio() >= _ALIKE
+
+
 def _with_feedback(drafts: dict[str, LessonDraft], group: RolloutGroup) -> dict[str, LessonDraft]:
     """The feedback itself first, unless a draft says literally the same."""
     advice = advice_of(group.rollouts)
     if advice is None:
         return drafts
     advice = advice.model_copy(update={"examples": examples_of(group.rollouts)})
-    return {plain(advice.do): advice, **drafts}
+    others = {said: draft for said, draft in drafts.items() if said != plain(advice.do)}
+    return {plain(advice.do): advice, **others}

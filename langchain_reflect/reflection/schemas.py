@@ -17,7 +17,7 @@ LONG: Final = 240
 """Most characters of `do` and `why`."""
 _ONLY_LABELS: Final = re.compile(r"(?:\W*\bR\d+\b\W*(?:and\b)?)+", re.IGNORECASE)
 """What small models put where a condition is asked for."""
-_NONE: Final = frozenset({"none", "n/a", "null", "nothing", "...", "-"})
+_NONE: Final = frozenset({"none", "n/a", "null", "nothing", "...", "-", "task", "tasks", "the task", "always"})
 
 
 def shorten(text: str, limit: int) -> str:

@@ -76,6 +76,16 @@ def test_a_copy_of_the_prompts_example_is_refused(study):
     assert [e.reason for e in studied.refused] == ["it repeats the example of the prompt"]
 
 
+def test_a_copy_of_the_task_is_refused(study):
+    studied = study([{**DRAFT, "do": "Name the tool that deletes the invoices."}, DRAFT])
+    assert [e.reason for e in studied.refused] == ["it repeats the task instead of saying how to do it"]
+
+
+def test_feedback_keeps_its_own_condition_where_a_draft_says_the_same(study):
+    (draft,) = study([{**DRAFT, "do": RULE, "when": "anything"}], gated=True).drafts
+    assert draft.when.startswith("tasks like: ")
+
+
 def test_a_condition_about_one_instance_is_told_in_general_words(study):
     (draft,) = study([{**DRAFT, "when": "the name acme_delete_invoices is asked", "why": "it was remove"}]).drafts
     assert (draft.when, draft.why) == ("tasks like: Name the tool that deletes invoices", "")

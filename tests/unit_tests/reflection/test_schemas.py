@@ -34,7 +34,7 @@ def test_labels_are_read_in_any_form(cites, labels):
     assert DraftAnswer(**{**GOOD, "cites": cites}).cites == labels
 
 
-@pytest.mark.parametrize("when", ["R1, R2 and R3", "none", "N/A", "...", None, "[R2]"])
+@pytest.mark.parametrize("when", ["R1, R2 and R3", "none", "N/A", "...", "task", None, "[R2]"])
 def test_a_condition_that_is_none_is_empty(when):
     assert DraftAnswer(**{**GOOD, "when": when}).when == ""
     assert DraftAnswer(**{**GOOD, "when": when}).text(when="in general").when == "in general"
