@@ -32,7 +32,7 @@ from langchain_reflect.types import SERVABLE, Lesson, Namespace, Usage
 from langchain_reflect.uplift import UpliftReport, measure_uplift
 
 SYSTEM: Final = "You are a precise assistant."
-FLOOR: Final = 0.6
+FLOOR: Final = 0.5
 """Tasks of one family are much alike and those of two are not; no task may get the lesson of another family."""
 OWN_FILES: Final = ("chroma", "learning-curve.png", "uplift.json")
 """What the demo writes into its folder beside the ledger."""

@@ -25,7 +25,7 @@ _MAX_THREADS: Final = 8
 
 
 @contextmanager
-def local_model(weights: Path, *, seed: int = 7, temperature: float = 0.5, max_tokens: int = 300) -> Iterator[BaseChatModel]:
+def local_model(weights: Path, *, seed: int = 7, temperature: float = 0.7, max_tokens: int = 300) -> Iterator[BaseChatModel]:
     """A chat model from a GGUF file, for as long as the context is open.
 
     Args:

@@ -15,6 +15,7 @@ from langchain_reflect.reflection.models import resolve_model
 
 SIMULATED: Final = "simulated"
 _ANSWER_TOKENS: Final = 60
+_ANSWER_TEMPERATURE: Final = 0.2
 _HOSTED_CONCURRENCY: Final = 4
 
 
@@ -60,7 +61,11 @@ def _small(opened: ExitStack, seed: int, console: Console) -> DemoModel:
     except (ModelMissing, MissingExtra) as error:
         console.print(f"[yellow]No language model can be had, so a SIMULATED one plays its part:[/] {error}", highlight=False)
         return _simulated(seed)
-    return DemoModel(chat=chat, label=NAME, concurrency=SLOTS, options=lambda run_seed: {"seed": run_seed, "max_tokens": _ANSWER_TOKENS})
+    return DemoModel(chat=chat, label=NAME, concurrency=SLOTS, options=_sampling)
+
+
+def _sampling(run_seed: int) -> Mapping[str, Any]:
+    return {"seed": run_seed, "max_tokens": _ANSWER_TOKENS, "temperature": _ANSWER_TEMPERATURE}
 
 
 def _simulated(seed: int) -> DemoModel:

