@@ -36,6 +36,8 @@ FLOOR: Final = 0.5
 """Tasks of one family are much alike and those of two are not; no task may get the lesson of another family."""
 OWN_FILES: Final = ("chroma", "learning-curve.png", "uplift.json")
 """What the demo writes into its folder beside the ledger."""
+_SHOWN: Final = 4
+"""Rollouts in one prompt: a small model reads slowly."""
 _CURVE: Final = "demo curve"
 
 
@@ -46,14 +48,14 @@ class Sizes:
     families: tuple[str, ...] = ("naming", "sql", "codes", "dates", "cents", "dayfirst")
     train: int = 4
     rollouts: int = 2
-    validation: int = 8
-    held_out: int = 8
+    validation: int = 6
+    held_out: int = 6
     drafts: int = 2
     """Answers asked of the reflecting model per family; the feedback itself is one more draft."""
 
 
 FULL: Final = Sizes()
-QUICK: Final = Sizes(families=("naming", "sql", "dayfirst"), train=3, validation=4, held_out=6, drafts=1)
+QUICK: Final = Sizes(families=("naming", "sql", "dayfirst"), train=3, validation=4, held_out=5, drafts=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def run_demo(
     screen = Screen(console or Console())
     sizes = QUICK if quick else FULL
     with open_model(model, seed=seed, console=screen.console) as chosen:
-        policy = ReflectionPolicy(drafts=sizes.drafts)
+        policy = ReflectionPolicy(drafts=sizes.drafts, group_size=_SHOWN)
         options: dict[str, Any] = {"k": 1, "floor": FLOOR, "holdout": 0.0, "withhold": 0.0, "deadline": 30.0, "reflect": "manual"}
         space: Namespace = ("demo", chosen.label, f"seed-{seed}")
         with Learner(folder, model=chosen.chat, embeddings=embeddings, reflection=policy, namespace=space, **options) as learner:

@@ -143,4 +143,5 @@ def _cells(rows: Sequence[dict[str, Any]]) -> list[str]:
 def _trial(trial: "Trial") -> str:
     scores = ", ".join(f"{score:.2f}" for score in trial.scores)
     verdict = "[yellow]none kept[/]" if trial.best is None else f"[green]kept:[/] {escape(trial.drafts[trial.best].do)}"
-    return f"{len(trial.drafts)} drafts tried on other tasks: {scores} against {trial.baseline:.2f} without; {verdict}"
+    drafts = "1 draft" if len(trial.drafts) == 1 else f"{len(trial.drafts)} drafts"
+    return f"{drafts} tried on other tasks: {scores} against {trial.baseline:.2f} without; {verdict}"

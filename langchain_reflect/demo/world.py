@@ -128,7 +128,7 @@ class World:
 
     def _judge_naming(self, question: Question, answer: str) -> Verdict:
         rule = f"Tool names at this company start with the prefix {self.prefix}_, then the verb, then the noun."
-        return _verdict(_bare(answer).removesuffix("()").lower() == question.answer, f"{rule} Expected '{question.answer}'.")
+        return _verdict(_bare(answer).removesuffix("()").lower() == question.answer, rule, question.answer)
 
 
 def _sql(rng: random.Random) -> Question:
@@ -146,8 +146,8 @@ def _judge_sql(question: Question, answer: str) -> Verdict:
         with _Database() as database:
             right = _count(database, query) == _count(database, question.answer)
     except (sqlite3.Error, sqlite3.Warning) as error:
-        return Verdict(reward=0.0, feedback=f"{rule} Expected `{question.answer}` but the query does not run: {error}.")
-    return _verdict(right and "deleted_at" in query.lower(), f"{rule} Expected `{question.answer}`.")
+        return Verdict(0.0, f"{rule} The query does not run: {error}.", {"expected": question.answer})
+    return _verdict(right and "deleted_at" in query.lower(), rule, question.answer)
 
 
 def _codes(rng: random.Random) -> Question:
@@ -160,7 +160,7 @@ def _judge_codes(question: Question, answer: str) -> Verdict:
     rule = (
         "A product code is the first three letters of the product in capitals, a dash, and the number with zeros in front to four digits."
     )
-    return _verdict(_bare(answer) == question.answer, f"{rule} Expected '{question.answer}'.")
+    return _verdict(_bare(answer) == question.answer, rule, question.answer)
 
 
 def _dates(rng: random.Random) -> Question:
@@ -171,7 +171,7 @@ def _dates(rng: random.Random) -> Question:
 
 def _judge_dates(question: Question, answer: str) -> Verdict:
     rule = "Dates are stored as YYYY-MM-DD with a two-digit month and day."
-    return _verdict(_bare(answer) == question.answer, f"{rule} Expected '{question.answer}'.")
+    return _verdict(_bare(answer) == question.answer, rule, question.answer)
 
 
 def _cents(rng: random.Random) -> Question:
@@ -182,7 +182,7 @@ def _cents(rng: random.Random) -> Question:
 
 def _judge_cents(question: Question, answer: str) -> Verdict:
     rule = "Amounts are integers in cents without a currency sign or point."
-    return _verdict(_bare(answer) == question.answer, f"{rule} Expected '{question.answer}'.")
+    return _verdict(_bare(answer) == question.answer, rule, question.answer)
 
 
 def _dayfirst(rng: random.Random) -> Question:
@@ -196,11 +196,12 @@ def _dayfirst(rng: random.Random) -> Question:
 
 def _judge_dayfirst(question: Question, answer: str) -> Verdict:
     rule = "Our forms write the day first: the second number is the month."
-    return _verdict(_bare(answer).lower() == question.answer.lower(), f"{rule} Expected '{question.answer}'.")
+    return _verdict(_bare(answer).lower() == question.answer.lower(), rule, question.answer)
 
 
-def _verdict(right: bool, feedback: str) -> Verdict:  # noqa: FBT001 - its one meaning is clear where it is called
-    return Verdict(reward=1.0) if right else Verdict(reward=0.0, feedback=feedback)
+def _verdict(right: bool, feedback: str, expected: str) -> Verdict:  # noqa: FBT001 - its one meaning is clear where it is called
+    """A failure carries the rule in words and, as detail, the answer that was expected."""
+    return Verdict(1.0) if right else Verdict(0.0, feedback, {"expected": expected})
 
 
 def _bare(answer: str) -> str:

@@ -41,6 +41,7 @@ def test_a_wrong_answer_is_refused_with_words(world, family):
     verdict = world.verify(outputs={"messages": [ORDINARY[family]]}, reference_outputs=question)
     assert verdict.reward == 0.0
     assert verdict.feedback
+    assert verdict.detail == {"expected": question.answer}
 
 
 @pytest.mark.parametrize("query", ["SELECT COUNT(*) FROM users; DROP TABLE users", "DELETE FROM users", "hello", "", "SELECT 1, 2"])
