@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -77,7 +77,15 @@ def find(
     return _with_trajectories(connection, query)
 
 
-def judged(connection: Connection, *, namespace: Namespace | None, graph: str | None, unreflected: bool, limit: int) -> list[Episode]:
+def judged(
+    connection: Connection,
+    *,
+    namespace: Namespace | None,
+    graph: str | None,
+    ids: Collection[UUID] | None,
+    unreflected: bool,
+    limit: int,
+) -> list[Episode]:
     """Episodes that have an outcome, oldest first.
 
     With `unreflected`, only those that no reflection has seen since their last outcome, and all that share a `task_key` with one
@@ -94,6 +102,8 @@ def judged(connection: Connection, *, namespace: Namespace | None, graph: str | 
         query = query.where(table.c.namespace == namespace)
     if graph is not None:
         query = query.where(table.c.graph == graph)
+    if ids is not None:
+        query = query.where(table.c.id.in_(list(ids)))
     if unreflected:
         query = query.where(_unreflected_or_reopened())
     return _with_trajectories(connection, query)

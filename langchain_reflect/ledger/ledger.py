@@ -20,8 +20,10 @@ from sqlalchemy import Connection, func, select
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, tables
 from langchain_reflect.ledger.engine import Durability, open_engine, transaction, url_of
+from langchain_reflect.ledger.episodes import judged as judged_episodes
 from langchain_reflect.ledger.lessons import LessonVectors
 from langchain_reflect.ledger.outcomes import OutcomeFields
+from langchain_reflect.redaction import Redact, redact
 from langchain_reflect.types import (
     Episode,
     EpisodeStatus,
@@ -47,6 +49,7 @@ class Ledger:
     Args:
         url: A folder (the file is `ledger.db` in it), a `.db` file, or a URL: `sqlite:///FILE`, `postgresql+psycopg://USER@HOST/NAME`.
         durability: `full`: an acknowledged write survives a power cut; `fast`: a killed process only (SQLite `synchronous=NORMAL`).
+        redact: Applied to feedback and details before they are stored; default masks common secrets.
 
     Raises:
         LedgerError: The place cannot be written, or the database refuses.
@@ -54,10 +57,11 @@ class Ledger:
         InvalidInput: The URL cannot be read.
     """
 
-    def __init__(self, url: str | Path, *, durability: Durability = "full") -> None:
+    def __init__(self, url: str | Path, *, durability: Durability = "full", redact: Redact = redact) -> None:
         if durability not in ("full", "fast"):
             raise InvalidInput(f"durability {durability!r} is unknown; expected 'full' or 'fast'")
         self.url = url_of(url)
+        self._redact = redact
         self._engine = open_engine(self.url, durability)
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -139,7 +143,9 @@ class Ledger:
 
     def record_outcomes(self, batch: Iterable[tuple[UUID | str, OutcomeFields]]) -> list[Outcome]:
         """`record_outcome` for many in one transaction: all or none."""
-        checked = [(outcomes.validated(episode_id, given), given.get("strict", False)) for episode_id, given in batch]
+        checked = [
+            (outcomes.redacted(outcomes.validated(episode_id, given), self._redact), given.get("strict", False)) for episode_id, given in batch
+        ]
         with self._write() as connection:
             return [outcomes.record(connection, outcome, strict=strict) for outcome, strict in checked]
 
@@ -150,18 +156,25 @@ class Ledger:
             return outcomes.by_episode(connection, [wanted]).get(wanted, [])
 
     def rollouts(
-        self, *, namespace: Namespace | None = None, graph: str | None = None, unreflected: bool = False, limit: int = 10_000
+        self,
+        *,
+        namespace: Namespace | None = None,
+        graph: str | None = None,
+        episodes: Collection[UUID] | None = None,
+        unreflected: bool = False,
+        limit: int = 10_000,
     ) -> list[Rollout]:
         """Judged episodes with their outcomes and the resolved reward, oldest first.
 
         Args:
             namespace: Only this namespace.
             graph: Only this graph.
+            episodes: Only these.
             unreflected: Only those no reflection has seen since their last outcome, and their siblings by `task_key`.
             limit: At most so many.
         """
         with self._read() as connection:
-            found = episodes.judged(connection, namespace=namespace, graph=graph, unreflected=unreflected, limit=limit)
+            found = judged_episodes(connection, namespace=namespace, graph=graph, ids=episodes, unreflected=unreflected, limit=limit)
             judged = outcomes.by_episode(connection, [e.id for e in found])
         return [Rollout(episode=e, outcomes=tuple(judged[e.id]), reward=resolve(judged[e.id])) for e in found]
 

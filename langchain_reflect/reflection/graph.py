@@ -4,9 +4,11 @@ An ordinary compiled graph: it can be traced, streamed, checkpointed, and used a
 """
 
 import asyncio
+from collections.abc import Collection
 from contextvars import copy_context
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
@@ -71,25 +73,42 @@ def build_reflection_graph(
     return graph.compile(name="reflection")
 
 
-def reflect(graph: ReflectionGraph, *, namespace: Namespace | None = None, config: RunnableConfig | None = None) -> ReflectionReport:
+def reflect(
+    graph: ReflectionGraph,
+    *,
+    namespace: Namespace | None = None,
+    episodes: Collection[UUID] | None = None,
+    config: RunnableConfig | None = None,
+) -> ReflectionReport:
     """Run a reflection now, apart from any graph in whose node this is called: its callbacks and streams see nothing of it.
 
     Args:
         graph: From `build_reflection_graph`.
         namespace: Only this namespace.
+        episodes: Only these of the due episodes; no other is grouped, judged by a gate or marked as seen. None: all.
         config: Of the run.
     """
     context = copy_context()
     context.run(var_child_runnable_config.set, None)
-    output = context.run(partial(graph.invoke, {"namespace": namespace}, config))
+    output = context.run(partial(graph.invoke, _input(namespace, episodes), config))
     report: ReflectionReport = output["report"]
     return report
 
 
-async def areflect(graph: ReflectionGraph, *, namespace: Namespace | None = None, config: RunnableConfig | None = None) -> ReflectionReport:
+async def areflect(
+    graph: ReflectionGraph,
+    *,
+    namespace: Namespace | None = None,
+    episodes: Collection[UUID] | None = None,
+    config: RunnableConfig | None = None,
+) -> ReflectionReport:
     """Async `reflect`."""
     context = copy_context()
     context.run(var_child_runnable_config.set, None)
-    output = await asyncio.create_task(graph.ainvoke({"namespace": namespace}, config), context=context)
+    output = await asyncio.create_task(graph.ainvoke(_input(namespace, episodes), config), context=context)
     report: ReflectionReport = output["report"]
     return report
+
+
+def _input(namespace: Namespace | None, episodes: Collection[UUID] | None) -> ReflectionInput:
+    return {"namespace": namespace, "episodes": None if episodes is None else frozenset(episodes)}

@@ -133,7 +133,9 @@ def commit(parts: Parts) -> Node:
 
 
 def _due(parts: Parts, state: ReflectionState) -> list[RolloutGroup]:
-    rollouts = parts.ledger.rollouts(namespace=state.get("namespace"), graph=state.get("graph"), unreflected=True)
+    rollouts = parts.ledger.rollouts(
+        namespace=state.get("namespace"), graph=state.get("graph"), episodes=state.get("episodes"), unreflected=True
+    )
     free = [r.episode for r in rollouts if r.episode.task_key is None]
     tasks = list(dict.fromkeys(e.task for e in free))
     rows = dict(zip(tasks, parts.book.embedder.embed_documents(tasks), strict=True)) if tasks else {}

@@ -4,6 +4,7 @@ import operator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
+from uuid import UUID
 
 from langchain_core.language_models import BaseChatModel
 from typing_extensions import TypedDict
@@ -25,6 +26,7 @@ class ReflectionInput(TypedDict, total=False):
 
     namespace: Namespace | None  # only this namespace
     graph: str | None  # only episodes of this graph
+    episodes: frozenset[UUID] | None  # only these of the due episodes; None: all
     groups: list[RolloutGroup]  # exactly these, ready or not; the ledger is not asked
 
 

@@ -310,3 +310,13 @@ def test_an_edit_of_a_lesson_that_is_gone_is_reported(run, book, known, rollout,
     report = run(answer)
     assert "restore it first" in report.edits[0].reason
     assert book.show(known.id).text == LessonText(when="naming a tool", do=NEAR)
+
+
+def test_a_reflection_on_some_episodes_leaves_the_others_due(book, ledger, keep, rollout):
+    keep(rollout(1, 0.0, RULE, key="mine"), rollout(2, 0.0, RULE, key="theirs"), rollout(3, 0.0, RULE, key="mine"))
+    graph = build_reflection_graph(ScriptedChatModel(answers=lambda m: {"lessons": []}), book, ledger=ledger)
+    assert reflect(graph, episodes=[]).groups == 0
+    assert reflect(graph, episodes=[UUID(int=1)]).groups == 1
+    assert {r.episode.id.int for r in ledger.rollouts(unreflected=True)} == {1, 2, 3}, "3 makes the group of 1 and 3 due again"
+    assert asyncio.run(areflect(graph, episodes={UUID(int=1), UUID(int=3)})).groups == 1
+    assert {r.episode.id.int for r in ledger.rollouts(unreflected=True)} == {2}
