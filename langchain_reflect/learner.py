@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack
 from uuid import UUID
 
 from langchain_core.embeddings import Embeddings
@@ -16,6 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import TypedDict
 
+from langchain_reflect.agents.namespaces import fill_namespace
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.wrap import reflected
@@ -29,8 +30,8 @@ from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recording.messages import read_row
 from langchain_reflect.recording.recorder import Recorder
-from langchain_reflect.recording.redaction import Redact
-from langchain_reflect.recording.redaction import redact as default_redact
+from langchain_reflect.redaction import Redact
+from langchain_reflect.redaction import redact as default_redact
 from langchain_reflect.reflection.background import BackgroundReflection
 from langchain_reflect.reflection.graph import build_reflection_graph
 from langchain_reflect.reflection.graph import reflect as run_reflection
@@ -38,13 +39,14 @@ from langchain_reflect.reflection.models import resolve_model
 from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.settings import ReflectSettings, settings_from
-from langchain_reflect.types import SERVABLE, Namespace, Outcome, Recalled, ReflectionReport
+from langchain_reflect.types import SERVABLE, Episode, Namespace, Outcome, Recalled, ReflectionReport
 
 if TYPE_CHECKING:
     from langchain_reflect.agents.middleware import ReflectMiddleware
 
 R = TypeVar("R", bound=Runnable[Any, Any])
 logger = logging.getLogger(__name__)
+_BATCH: Final = 200
 
 
 class Options(TypedDict, total=False):
@@ -113,22 +115,19 @@ class Learner:
         given = dict(options) | ({} if path is None else {"path": path})
         self.settings = settings_from(settings, given)
         where = self.settings.path
-        self.ledger = (
-            ledger
-            if isinstance(ledger, Ledger)
-            else Ledger(ledger or self.settings.ledger_url or where, durability=self.settings.durability)
-        )
+        self._redact = redact or default_redact
+        place = ledger or self.settings.ledger_url or where
+        self.ledger = place if isinstance(place, Ledger) else Ledger(place, durability=self.settings.durability, redact=self._redact)
         made = index or self.settings.chroma or str(where / "chroma")
         self.index: VectorIndex = ChromaIndex(made) if isinstance(made, str) else made
         self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
-        self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review)
+        self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review, namespace=self.settings.namespace)
         self.recaller = Recaller(self.lessons, self.embedder)
         self.recorder = Recorder(self.ledger)
         self.reflection = reflection or ReflectionPolicy()
         self.prompts = prompts
         self._model = model or self.settings.model
         self._verifier = verifier
-        self._redact = redact or default_redact
         self._shared = Shared()  # of all graphs: the retrieve node's open episode is found by the record node
         self._policy = RecallPolicy(
             k=self.settings.k,
@@ -234,12 +233,12 @@ class Learner:
     def recall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
         """The lessons a task would get, with the score and the fate of every lesson considered."""
         policy = self._policy if k is None else replace(self._policy, k=k)
-        return self.recaller.recall(task, namespace=namespace or self.settings.namespace, policy=policy)
+        return self.recaller.recall(task, namespace=namespace or self._own_namespace(), policy=policy)
 
     async def arecall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
         """Async `recall`."""
         policy = self._policy if k is None else replace(self._policy, k=k)
-        return await self.recaller.arecall(task, namespace=namespace or self.settings.namespace, policy=policy)
+        return await self.recaller.arecall(task, namespace=namespace or self._own_namespace(), policy=policy)
 
     def warm_up(self, *, only_if_used: bool = False) -> None:
         """Load the embedder and open the index now instead of in the first run.
@@ -249,7 +248,7 @@ class Learner:
         """
         if not only_if_used or self.ledger.lessons(statuses=SERVABLE, limit=1):
             try:
-                self.lessons.search("warm-up", namespace=self.settings.namespace, limit=1)
+                self.lessons.search("warm-up", namespace=("warm-up",), limit=1)
             except Exception as error:  # noqa: BLE001 - the run itself reports what fails, and goes on
                 logger.warning("recall could not be prepared, runs go on without lessons: %s", error)
 
@@ -279,25 +278,49 @@ class Learner:
         Raises:
             InvalidInput: A row cannot be meant; the message has its number. Earlier rows have been kept.
         """
-        into = namespace or self.settings.namespace
-        parsed = (read_row(row, number=n, namespace=into, graph=graph, clean=self._redact) for n, row in enumerate(rows, start=1))
-        count = 0
-        while batch := list(islice(parsed, 200)):
-            self.ledger.save_episodes((episode, ()) for episode, _ in batch)
-            self.ledger.record_outcomes((o.episode_id, _fields(o)) for _, o in batch if o is not None)
-            count += len(batch)
+        into = namespace or self._own_namespace()
+        count, batch = 0, list[tuple[Episode, Outcome | None]]()
+        try:
+            for number, row in enumerate(rows, start=1):
+                batch.append(read_row(row, number=number, namespace=into, graph=graph, clean=self._redact))
+                if len(batch) == _BATCH:
+                    count += self._keep(batch)
+        finally:
+            count += self._keep(batch)
+            if count and self._model is not None and self.settings.reflect == "background":
+                self._background.poke()
         return count
+
+    def _keep(self, batch: list[tuple[Episode, Outcome | None]]) -> int:
+        """Write imported rows and empty the batch."""
+        self.ledger.save_episodes((episode, ()) for episode, _ in batch)
+        self.ledger.record_outcomes((o.episode_id, _fields(o)) for _, o in batch if o is not None)
+        count = len(batch)
+        batch.clear()
+        return count
+
+    def _own_namespace(self) -> Namespace:
+        """The learner's namespace where no run fills its placeholders."""
+        return fill_namespace(self.settings.namespace, {})
 
     # Reflection
 
     def reflect(
-        self, *, namespace: Namespace | None = None, gate: Gate | None = None, config: RunnableConfig | None = None
+        self,
+        *,
+        namespace: Namespace | None = None,
+        episodes: Collection[UUID] | None = None,
+        gate: Gate | None = None,
+        retry: bool = False,
+        config: RunnableConfig | None = None,
     ) -> ReflectionReport:
         """Work off what is due now: groups of judged rollouts become lesson edits.
 
         Args:
             namespace: Only this one; default all.
+            episodes: Only groups of these episodes; default all that are due.
             gate: Tries drafts before they are believed; see `practice`.
+            retry: Take up parked groups again as well.
             config: For the reflection graph's run.
 
         Raises:
@@ -305,13 +328,25 @@ class Learner:
         """
         self.recorder.flush()
         with self._reflecting:  # what the background began is finished first, so no group is reflected on twice
-            return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, config=config)
+            only = None if episodes is None else frozenset(episodes)
+            return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, episodes=only, config=config, **({"retry": True} if retry else {}))
 
     async def areflect(
-        self, *, namespace: Namespace | None = None, gate: Gate | None = None, config: RunnableConfig | None = None
+        self,
+        *,
+        namespace: Namespace | None = None,
+        episodes: Collection[UUID] | None = None,
+        gate: Gate | None = None,
+        retry: bool = False,
+        config: RunnableConfig | None = None,
     ) -> ReflectionReport:
         """Async `reflect`."""
-        return await asyncio.to_thread(partial(self.reflect, namespace=namespace, gate=gate, config=config))
+        run = partial(self.reflect, namespace=namespace, episodes=episodes, gate=gate, retry=retry, config=config)
+        return await asyncio.to_thread(run)
+
+    def hold_reflection(self) -> AbstractContextManager[None]:
+        """While the block runs, outcomes start no reflection by themselves; `reflect` still works. What came in is taken up afterwards."""
+        return self._background.held()
 
     def reflection_graph(self, *, gate: Gate | None = None) -> Any:
         """The reflection graph as `reflect` runs it: an ordinary compiled graph, to be traced, streamed or shown."""
@@ -322,7 +357,7 @@ class Learner:
     def _judged(self, _outcome: Outcome) -> None:
         if self._model is None or self.settings.reflect == "manual":
             return
-        if self.settings.reflect == "inline":
+        if self.settings.reflect == "inline" and not self._background.is_held:
             self.reflect()
         else:
             self._background.poke()
@@ -341,10 +376,16 @@ class Learner:
         written = self.recorder.flush(timeout)
         return self._background.flush(timeout) and written
 
-    def close(self, timeout: float | None = None) -> None:
-        """`flush`, then release threads, files and connections."""
+    def close(self, timeout: float | None = 30.0) -> None:
+        """`flush`, then release threads, files and connections.
+
+        Args:
+            timeout: Most seconds to wait for each; a model or verifier that hangs must not keep the process. What is not reflected on
+                by then stays due in the ledger.
+        """
         self.recorder.flush(timeout)
-        self._background.close(timeout)
+        if not self._background.close(timeout):
+            logger.warning("reflection was not done in %s s; the outcomes stay due, and the next reflection takes them", timeout)
         self.recorder.close(timeout)
         self.index.close()
         self.ledger.close()

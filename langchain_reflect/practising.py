@@ -238,10 +238,11 @@ def practice(
     runner = Runner(wrapped_by(learner, agent), verifier, concurrency, prepare)
     work = _begin(runner, tasks, learner, validation, gate, rollouts=rollouts, epochs=epochs, seed=seed)
     try:
-        for number in range(epochs):
-            with work.epoch(number, epochs, progress=progress) as (jobs, keep):
-                runner.run(jobs, keep)
-            work.report.reflections.append(_apart(partial(learner.reflect, gate=work.gate)))
+        with learner.hold_reflection():
+            for number in range(epochs):
+                with work.epoch(number, epochs, progress=progress) as (jobs, keep):
+                    runner.run(jobs, keep)
+                work.report.reflections.append(_apart(partial(learner.reflect, episodes=list(work.family), gate=work.gate)))
     except KeyboardInterrupt:
         runner.stopped.set()
         work.report.interrupted = True
@@ -283,10 +284,11 @@ async def apractice(
     """Async `practice`, with the agent's `ainvoke`. A cancelled task is cancelled; what was recorded until then stays."""
     runner = Runner(wrapped_by(learner, agent), verifier, concurrency, prepare, asyncio.get_running_loop())
     work = _begin(runner, tasks, learner, validation, gate, rollouts=rollouts, epochs=epochs, seed=seed)
-    for number in range(epochs):
-        with work.epoch(number, epochs, progress=progress) as (jobs, keep):
-            await runner.arun(jobs, keep)
-        work.report.reflections.append(await learner.areflect(gate=work.gate))
+    with learner.hold_reflection():
+        for number in range(epochs):
+            with work.epoch(number, epochs, progress=progress) as (jobs, keep):
+                await runner.arun(jobs, keep)
+            work.report.reflections.append(await learner.areflect(episodes=list(work.family), gate=work.gate))
     return work.finished()
 
 

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from langchain_reflect.errors import InvalidInput, OutcomeConflict
 from langchain_reflect.ledger import tables
+from langchain_reflect.redaction import Redact, redact_json
 from langchain_reflect.types import Outcome, now
 
 
@@ -97,6 +98,12 @@ def _json(value: JsonValue) -> JsonValue:
         raise InvalidInput(f"detail {value!r} is not plain JSON ({error}); pass strings, finite numbers, lists and dicts") from error
     parsed: JsonValue = json.loads(text)
     return parsed
+
+
+def redacted(outcome: Outcome, redact: Redact) -> Outcome:
+    """The outcome without secrets, because feedback becomes advice and advice becomes prompts."""
+    feedback = None if outcome.feedback is None else redact(outcome.feedback)
+    return outcome.model_copy(update={"feedback": feedback, "detail": redact_json(outcome.detail, redact)})
 
 
 def content_hash(outcome: Outcome) -> str:

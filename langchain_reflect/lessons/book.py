@@ -8,6 +8,7 @@ be reached, recall answers from the vectors in the ledger.
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
@@ -37,6 +38,10 @@ Review = Literal["none", "required"]
 logger = logging.getLogger(__name__)
 _TAG_KEY: Final = "embedder_tag"
 _BATCH: Final = 500
+_PATIENCE: Final = 0.05
+"""Seconds that a recall waits while another thread brings the index up to date."""
+_PAUSE: Final = 30.0
+"""Seconds after which an index that failed is tried again."""
 _TAG: Final = TypeAdapter(EmbedderTag)
 
 
@@ -48,17 +53,29 @@ class LessonBook:
         index: Where they are found by meaning.
         embedder: Makes the vectors by which they are found; loaded on first use.
         review: `required`: what a reflection writes waits as `proposed` until a person approves it.
+        namespace: Where `add` and `search` are given none.
     """
 
-    def __init__(self, ledger: Ledger, index: VectorIndex, embedder: Embedder, *, review: Review = "none") -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        index: VectorIndex,
+        embedder: Embedder,
+        *,
+        review: Review = "none",
+        namespace: Namespace = ("default",),
+    ) -> None:
         self.ledger = ledger
         self.index = index
         self.embedder = embedder
         self.review = review
+        self.namespace = namespace
         self._lock = threading.RLock()
+        self._index_lock = threading.RLock()
         self._ready = False
         self._taken = 0
         self._index_failed = False
+        self._next_try = 0.0
         self._rows: dict[Namespace, tuple[int, Rows]] = {}
 
     # Reading
@@ -88,9 +105,9 @@ class LessonBook:
         self.ledger.lesson(lesson_id)
         return self.ledger.revisions(lesson_id)
 
-    def search(self, text: str, *, namespace: Namespace = ("default",), limit: int = 10) -> Sequence[tuple[Lesson, float]]:
+    def search(self, text: str, *, namespace: Namespace | None = None, limit: int = 10) -> Sequence[tuple[Lesson, float]]:
         """Servable lessons nearest to a text, with their cosine, best first."""
-        return self.candidates(self.embedder.embed_query(text), namespace, limit)
+        return self.candidates(self.embedder.embed_query(text), self._space(namespace), limit)
 
     # Changes by people
 
@@ -104,7 +121,7 @@ class LessonBook:
         title: str = "",
         examples: Iterable[Example | tuple[str, str]] = (),
         tasks: Iterable[str] = (),
-        namespace: Namespace = ("default",),
+        namespace: Namespace | None = None,
         status: LessonStatus | None = None,
         by: str = "human",
     ) -> Lesson:
@@ -118,7 +135,7 @@ class LessonBook:
             title: A few words.
             examples: At most two pairs of input and output.
             tasks: Tasks like those it is meant for; recall matches them too.
-            namespace: Whose lesson it is.
+            namespace: Whose lesson it is; default the book's own.
             status: Default `candidate`: served, on trial. `active`: served as proven.
             by: Who wrote it.
 
@@ -127,7 +144,14 @@ class LessonBook:
         """
         pairs = tuple(e if isinstance(e, Example) else Example(input=e[0], output=e[1]) for e in examples)
         text = LessonText(title=title, when=when, when_not=when_not, do=do, why=why, examples=pairs)
-        return self._change(LessonEdit(kind="add", text=text, status=status, tasks=tuple(tasks)), namespace, by)
+        return self._change(LessonEdit(kind="add", text=text, status=status, tasks=tuple(tasks)), self._space(namespace), by)
+
+    def _space(self, namespace: Namespace | None) -> Namespace:
+        if namespace is None and any("{" in part for part in self.namespace):
+            raise InvalidInput(
+                f"namespace {self.namespace!r} has placeholders that only a run fills; pass namespace=(...) with their values"
+            )
+        return self.namespace if namespace is None else namespace
 
     def approve(self, lesson_id: str, *, by: str = "human", reason: str = "") -> Lesson:
         """Serve a lesson as proven."""
@@ -207,8 +231,8 @@ class LessonBook:
                 known |= {revision.lesson.id: revision.lesson for revision in made}
                 done.append(AppliedEdit(edit=edit, applied=True, lesson_id=made[0].lesson.id))
             self.ledger.append_revisions(revisions)
-            if revisions:
-                self._take_in_quietly()
+        if revisions and not self._index_failed:
+            self._take_in_quietly()
         return done
 
     def _named_in(self, edits: Iterable[LessonEdit], namespace: Namespace) -> dict[str, Lesson]:
@@ -255,7 +279,7 @@ class LessonBook:
         Raises:
             IndexUnavailable: The index cannot be reached.
         """
-        with self._lock:
+        with self._index_lock:
             tag = self.embedder.tag
             lessons = self.ledger.lessons(statuses=SERVABLE)
             self._embed_missing(lessons)
@@ -271,19 +295,42 @@ class LessonBook:
 
     def _ask_index(self, vector: Vector, namespace: Namespace, limit: int) -> Sequence[Hit]:
         self._check_embedder()
+        hits = None if self._index_failed else self._query(vector, namespace, limit)
+        if hits is None:
+            self._try_again_later()
+            return nearest(self._ledger_rows(namespace), vector, limit)
+        return hits
+
+    def _query(self, vector: Vector, namespace: Namespace, limit: int) -> Sequence[Hit] | None:
+        """What the index finds; None if it fails, or if somebody else is still waiting for it."""
+        if not self._index_lock.acquire(timeout=_PATIENCE):
+            return None
         try:
-            with self._lock:
-                self._take_in()
+            self._take_in()
+        except IndexUnavailable as error:
+            self._note_failure(error)
+            return None
+        finally:
+            self._index_lock.release()
+        try:
             return self.index.query(vector, namespace=namespace, limit=limit)
         except IndexUnavailable as error:
             self._note_failure(error)
-            return nearest(self._ledger_rows(namespace), vector, limit)
+            return None
+
+    def _try_again_later(self) -> None:
+        """Every while, see on another thread whether the index can be used again; a run must never wait for a server that hangs."""
+        if not self._index_failed or time.monotonic() < self._next_try:
+            return
+        self._next_try = time.monotonic() + _PAUSE
+        threading.Thread(target=self._take_in_quietly, name="reflect-index", daemon=True).start()
 
     def _take_in_quietly(self) -> None:
         """After a commit: the change is safe in the ledger, so a failing index or embedder must not undo it."""
         try:
             self._check_embedder()
-            self._take_in()
+            with self._index_lock:
+                self._take_in()
         except IndexUnavailable as error:
             self._note_failure(error)
         except Exception:
@@ -350,6 +397,7 @@ class LessonBook:
         return known[1]
 
     def _note_failure(self, error: IndexUnavailable) -> None:
+        self._next_try = time.monotonic() + _PAUSE
         if not self._index_failed:
             logger.warning("the index cannot be used, so lessons are found by the vectors in the ledger: %s", error)
         self._index_failed = True

@@ -1,1 +1,1 @@
-"""A run becomes an episode: task, trajectory, redaction, and the writer that keeps it."""
+"""A run becomes an episode: task, trajectory, and the writer that keeps it."""

@@ -108,6 +108,8 @@ class Recorder:
         """
         if self._thread is threading.current_thread():
             return False
+        if self._pid != os.getpid():  # what was queued before a fork is the parent's
+            self._reset()
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
 

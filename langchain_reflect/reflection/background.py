@@ -5,7 +5,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class BackgroundReflection:
         self._exit_timeout = exit_timeout
         self._changed = threading.Condition()
         self._due = self._busy = self._closed = self._hurry = False
+        self._holds = 0
         self._thread: threading.Thread | None = None
 
     def poke(self) -> None:
@@ -66,6 +68,24 @@ class BackgroundReflection:
             self._changed.notify_all()
         return done
 
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody holds it off."""
+        return self._holds > 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Begin no reflection while the block runs; a poke is remembered. One that runs already is waited for."""
+        with self._changed:
+            self._holds += 1
+            self._changed.wait_for(lambda: not self._busy)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._holds -= 1
+                self._changed.notify_all()
+
     def _work(self) -> None:
         while self._next():
             try:
@@ -80,11 +100,13 @@ class BackgroundReflection:
     def _next(self) -> bool:
         """Wait for work and a short pause after it; False when closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._due or self._closed)
-            if not self._due:
+            self._changed.wait_for(lambda: self._closed or (self._due and not self._holds))
+            if self._closed and (not self._due or self._holds):
                 return False
             until = time.monotonic() + self._pause
             self._changed.wait_for(lambda: self._hurry or self._closed, max(0.0, until - time.monotonic()))
+            if self._holds:
+                return self._next()
             self._due, self._busy = False, True
             return True
 

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import time
 from uuid import uuid4
 
@@ -287,3 +288,76 @@ def test_the_end_of_the_process_waits_for_reflection(tmp_path):
     subprocess.run([sys.executable, "-c", AT_EXIT, str(tmp_path)], check=True, timeout=120)
     with Ledger(tmp_path) as ledger:
         assert len(ledger.lessons()) == 1
+
+
+def test_rows_before_a_bad_one_are_kept(open_learner):
+    learner = open_learner()
+    rows = [{"id": n, "messages": [{"role": "user", "content": "hi"}]} for n in range(5)]
+    with pytest.raises(InvalidInput, match="6"):
+        learner.import_episodes([*rows, {"messages": 7}])
+    assert learner.ledger.counts()["episodes"] == 5
+
+
+def test_feedback_is_stored_without_secrets_also_by_the_ledger_alone(open_learner, tmp_path):
+    key = "sk-proj-" + "a1B2" * 8
+    learner = open_learner(verifier=lambda *, inputs, outputs: (0.0, f"it used {key}"))
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.flush()
+    with Ledger(tmp_path) as ledger:
+        ledger.record_outcome(run_id, feedback=f"never print {key}", detail={"seen": [key]})
+        kept = ledger.outcomes(run_id)
+    assert len(kept) == 2
+    assert not any(key in outcome.model_dump_json() for outcome in kept)
+
+
+def test_a_lesson_written_by_hand_is_for_the_learners_own_namespace(open_learner):
+    learner = open_learner(namespace=("acme",))
+    lesson = learner.lessons.add(when="please move my flight", do="ask")
+    assert lesson.namespace == ("acme",)
+    assert learner.recall("please move my flight").lessons == (lesson,)
+
+
+def test_a_placeholder_that_nothing_fills_is_named(open_learner):
+    learner = open_learner(namespace=("acme", "{tenant}"))
+    for act in (lambda: learner.recall("hi"), lambda: learner.import_episodes([]), lambda: learner.lessons.add(when="a", do="b")):
+        with pytest.raises(InvalidInput, match="tenant"):
+            act()
+
+
+def test_held_reflection_takes_up_afterwards_what_came_in(open_learner):
+    learner = open_learner(model=reflector(LESSON), reflect="background")
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    with learner.hold_reflection():
+        learner.record_outcome(run_id, feedback="The fare class forbids it.")
+        time.sleep(0.4)
+        assert learner.lessons.list() == []
+    assert learner.flush(30)
+    assert len(learner.lessons.list()) == 1
+
+
+def test_closing_does_not_wait_for_a_model_that_hangs(open_learner, caplog):
+    release = threading.Event()
+
+    class Stuck(FakeListChatModel):
+        def _call(self, *args, **kwargs):
+            release.wait(30)
+            return super()._call(*args, **kwargs)
+
+    learner = open_learner(model=Stuck(responses=[json.dumps({"lessons": [LESSON]})]), reflect="background")
+    run_id = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run_id)
+    learner.record_outcome(run_id, feedback="The fare class forbids it.")
+    started = time.monotonic()
+    learner.close(timeout=1.0)
+    assert time.monotonic() - started < 10
+    assert "stay due" in caplog.text
+    release.set()
+
+
+def test_an_import_starts_reflection_like_any_outcome(open_learner):
+    learner = open_learner(model=reflector(LESSON), reflect="background")
+    learner.import_episodes([{"id": 1, "messages": [{"role": "user", "content": "move my flight"}], "feedback": "The fare forbids it."}])
+    assert learner.flush(30)
+    assert len(learner.lessons.list()) == 1

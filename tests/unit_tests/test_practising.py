@@ -246,3 +246,26 @@ def test_without_a_model_nothing_is_spent(open_learner):
     with pytest.raises(ModelMissing):
         practice(agent(), TASKS, house_rule, learner=learner)
     assert learner.ledger.episodes() == []
+
+
+def test_a_practice_leaves_other_peoples_due_groups_alone(open_learner):
+    learner = open_learner()
+    learner.import_episodes(
+        [{"id": 1, "messages": [{"role": "user", "content": "move my flight"}], "feedback": "The fare class forbids it."}]
+    )
+    report = practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, validation=VALIDATION)
+    assert all("flight" not in trial.group for trial in report.trials)
+    assert learner.reflect().groups == 1
+
+
+def test_no_draft_gets_past_the_gate_while_outcomes_start_reflection(open_learner):
+    learner = open_learner(reflect="background", verifier=house_rule_without_reference)
+    refuse_all = lambda group, drafts: GateVerdict(best=None, scores=[0.0] * len(drafts), baseline=0.0)  # noqa: E731
+    report = practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, gate=refuse_all)
+    assert learner.flush(30)
+    assert report.lessons == []
+    assert learner.lessons.list() == []
+
+
+def house_rule_without_reference(*, inputs, outputs):
+    return (0.0, RULE)

@@ -1,6 +1,7 @@
 """The lesson book changes lessons durably and finds them whatever becomes of the index."""
 
 import logging
+import time
 
 import pytest
 
@@ -150,3 +151,37 @@ def test_bad_changes_are_refused_by_name(book):
         book.retire("L-none")
     with pytest.raises(InvalidInput, match="already says that"):
         book.edit(book.add(when="a", do="b").id, do="b")
+
+
+class Hanging(ExactIndex):
+    """An index that takes its time to fail, as a server that accepts and never answers."""
+
+    tries = 0
+
+    def open(self, embedder_tag):
+        self.tries += 1
+        time.sleep(0.5)
+        raise IndexUnavailable("no answer")
+
+
+def test_an_index_that_hangs_is_not_asked_again_at_every_recall(ledger):
+    book = LessonBook(ledger, Hanging(), resolve_embedder(Words()))
+    lesson = book.add(when="a flight is moved", do="ask")
+    started = time.monotonic()
+    assert all(book.search("a flight is moved")[0][0] == lesson for _ in range(20))
+    assert time.monotonic() - started < 0.5
+    assert book.index.tries == 1
+
+
+def test_an_index_that_comes_back_is_used_again(ledger, monkeypatch):
+    monkeypatch.setattr("langchain_reflect.lessons.book._PAUSE", 0.0)
+    index = Hanging()
+    book = LessonBook(ledger, index, resolve_embedder(Words()))
+    book.add(when="a flight is moved", do="ask")
+    monkeypatch.setattr(Hanging, "open", ExactIndex.open)
+    book.search("a flight is moved")
+    deadline = time.monotonic() + 10
+    while index.count() == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert index.count() == 1
+    assert len(book.search("a flight is moved")) == 1

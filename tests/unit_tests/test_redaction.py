@@ -1,6 +1,6 @@
 import pytest
 
-from langchain_reflect.recording.redaction import redact
+from langchain_reflect.redaction import redact
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from pydantic import JsonValue
+
 Redact = Callable[[str], str]
 
 _RULES: Final = (
@@ -35,3 +37,19 @@ def redact(text: str) -> str:
         keep = r"\1" if pattern.groups else ""
         text = pattern.sub(rf"{keep}[redacted {name}]", text)
     return text
+
+
+def redact_json(value: JsonValue, redact: Redact) -> JsonValue:
+    """The same JSON with every text in it redacted, keys too.
+
+    Args:
+        value: Plain JSON.
+        redact: What is done to each text.
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [redact_json(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {redact(key): redact_json(item, redact) for key, item in value.items()}
+    return value
