@@ -85,7 +85,7 @@ def add(
     """Write a lesson by hand."""
     wanted = _status(status)
     with open_learner(context) as learner:
-        into = namespace_of(namespace) or ("default",)
+        into = namespace_of(namespace)
         lesson = learner.lessons.add(when=when, do=do, when_not=when_not, why=why, title=title, status=wanted, namespace=into, by=by)
     if json:
         emit_json(lesson)
