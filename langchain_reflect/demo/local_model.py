@@ -17,8 +17,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_reflect.errors import MissingExtra, ModelMissing
 
 NAME: Final = "qwen2.5-coder-0.5b"
-SLOTS: Final = 2
+CONCURRENCY: Final = 2
 """Prompts that are worked on at the same time."""
+_SLOTS: Final = 4
+"""Prompts that are kept: the next one that begins like one of them is read from where it differs."""
 _SLOT_TOKENS: Final = 4096
 _CACHE_MIB: Final = 256
 _MAX_THREADS: Final = 8
@@ -46,7 +48,7 @@ def local_model(weights: Path, *, seed: int = 7, temperature: float = 0.7, max_t
         raise MissingExtra(f"the demo's own model needs {error.name!r}: pip install 'langchain-reflect[demo]'") from error
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
-    params.n_parallel, params.n_ctx, params.cache_ram_mib = SLOTS, SLOTS * _SLOT_TOKENS, _CACHE_MIB
+    params.n_parallel, params.n_ctx, params.cache_ram_mib = _SLOTS, _SLOTS * _SLOT_TOKENS, _CACHE_MIB
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key := secrets.token_hex(16)]
     params.ui, params.warmup, params.verbosity = False, False, -1
     for cpu in (params.cpuparams, params.cpuparams_batch):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 from rich.console import Console
 
-from langchain_reflect.demo.local_model import NAME, SLOTS, local_model
+from langchain_reflect.demo.local_model import CONCURRENCY, NAME, local_model
 from langchain_reflect.demo.weights import find_weights
 from langchain_reflect.errors import MissingExtra, ModelMissing
 from langchain_reflect.reflection.models import resolve_model
@@ -61,7 +61,7 @@ def _small(opened: ExitStack, seed: int, console: Console) -> DemoModel:
     except (ModelMissing, MissingExtra) as error:
         console.print(f"[yellow]No language model can be had, so a SIMULATED one plays its part:[/] {error}", highlight=False)
         return _simulated(seed)
-    return DemoModel(chat=chat, label=NAME, concurrency=SLOTS, options=_sampling)
+    return DemoModel(chat=chat, label=NAME, concurrency=CONCURRENCY, options=_sampling)
 
 
 def _sampling(run_seed: int) -> Mapping[str, Any]:
