@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     from langchain_reflect.types import AppliedEdit
 
 
-def reflect(context: typer.Context, model: Model = None, namespace: NamespaceOption = None, json: Json = False) -> None:
+def reflect(
+    context: typer.Context,
+    model: Model = None,
+    namespace: NamespaceOption = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Take up parked groups again.")] = False,
+    json: Json = False,
+) -> None:
     """Run the reflection that is due: judged episodes become lessons. Exit code 1 if a group had to be parked."""
     with open_ledger(context):
         pass  # a wrong --path must not make a new, empty ledger
     with open_learner(context, model=model, namespace=namespace) as learner:
-        report = learner.reflect()
+        report = learner.reflect(retry=retry)
     if json:
         emit_json(report)
     else:

@@ -30,7 +30,8 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
         "ledger": ledger.url.render_as_string(hide_password=True),
         "rows": dict(ledger.counts()),
         "lessons": dict(Counter(lesson.status for lesson in ledger.lessons())),
-        "awaiting_reflection": len(ledger.rollouts(unreflected=True)),
+        "awaiting_reflection": len(ledger.rollouts(unreflected=True, trajectories=False, limit=None)),
+        "parked_episodes": ledger.parked(),
         "reflections": [str(report) for report in reports],
         "parked": [error for report in reports for error in report.errors],
     }

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Row, Select, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, exists, func, or_, select
 
 from langchain_reflect.errors import EpisodeNotFound
-from langchain_reflect.ledger import tables
-from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, now
+from langchain_reflect.ledger import outcomes, tables
+from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, Rollout, now
 
 _COLUMNS = [c.name for c in tables.episodes.columns]
 
@@ -83,30 +83,39 @@ def judged(
     namespace: Namespace | None,
     graph: str | None,
     ids: Collection[UUID] | None,
+    below: float | None,
     unreflected: bool,
-    limit: int,
+    newest: bool,
+    trajectories: bool,
+    limit: int | None,
 ) -> list[Episode]:
-    """Episodes that have an outcome, oldest first.
+    """Episodes that have an outcome, oldest first, or with `newest` the newest judged first.
 
     With `unreflected`, only those that no reflection has seen since their last outcome, and all that share a `task_key` with one
     of them (so that a late outcome reopens its group).
     """
-    table = tables.episodes
-    query = (
-        select(table)
-        .where(exists().where(tables.outcomes.c.episode_id == table.c.id))
-        .order_by(table.c.started_at, table.c.id)
-        .limit(limit)
-    )
-    if namespace is not None:
-        query = query.where(table.c.namespace == namespace)
-    if graph is not None:
-        query = query.where(table.c.graph == graph)
-    if ids is not None:
-        query = query.where(table.c.id.in_(list(ids)))
+    table, given = tables.episodes.c, tables.outcomes.c
+    query = select(tables.episodes).where(exists().where(given.episode_id == table.id), *_within(namespace, graph, ids)).limit(limit)
+    if below is not None:
+        wrong = or_(given.reward < below, given.feedback.is_not(None))
+        query = query.where(exists().where(given.episode_id == table.id, wrong))
     if unreflected:
         query = query.where(_unreflected_or_reopened())
-    return _with_trajectories(connection, query)
+    judged_at = select(func.max(given.recorded_at)).where(given.episode_id == table.id).scalar_subquery()
+    query = query.order_by(*((judged_at.desc(), table.id) if newest else (table.started_at, table.id)))
+    return _with_trajectories(connection, query) if trajectories else [_episode(row, None) for row in connection.execute(query)]
+
+
+def _within(namespace: Namespace | None, graph: str | None, ids: Collection[UUID] | None) -> list[ColumnElement[bool]]:
+    table = tables.episodes.c
+    conditions: list[ColumnElement[bool]] = []
+    if namespace is not None:
+        conditions.append(table.namespace == namespace)
+    if graph is not None:
+        conditions.append(table.graph == graph)
+    if ids is not None:  # written into the statement, because databases limit the number of its parameters
+        conditions.append(table.id.in_(bindparam("ids", list(ids), expanding=True, literal_execute=True)))
+    return conditions
 
 
 def _unreflected_or_reopened() -> Any:
@@ -123,13 +132,36 @@ def _unreflected_or_reopened() -> Any:
     return or_(~exists().where(tables.reflected.c.episode_id == table.c.id), sibling_is_new)
 
 
-def mark_reflected(connection: Connection, reflection_id: str, episode_ids: Iterable[UUID]) -> None:
-    """Note that a reflection has seen these episodes."""
+def mark_reflected(connection: Connection, reflection_id: str, rollouts: Iterable[Rollout], *, parked: bool) -> None:
+    """Note that a reflection has seen these rollouts; one whose outcomes are others by now stays due.
+
+    An episode that is being judged at this moment counts as changed. `outcomes.record` holds the other end of the lock.
+    """
+    seen = {r.episode.id: list(r.outcomes) for r in rollouts}
+    ids = list(seen)
     insert = tables.insert(connection.dialect.name)
-    for episode_id in episode_ids:
-        statement = insert(tables.reflected).values(episode_id=episode_id, reflection_id=reflection_id, at=now())
-        changes = {"reflection_id": statement.excluded.reflection_id, "at": statement.excluded.at}
-        connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_=changes))
+    for start in range(0, len(ids), 500):
+        some = tables.episodes.c.id.in_(ids[start : start + 500])
+        unlocked = connection.execute(select(tables.episodes.c.id).where(some).with_for_update(skip_locked=True)).scalars().all()
+        current = outcomes.by_episode(connection, unlocked)
+        for episode_id in unlocked:
+            if current.get(episode_id, []) != seen[episode_id]:
+                continue
+            values = {"reflection_id": reflection_id, "at": now(), "parked": int(parked)}
+            statement = insert(tables.reflected).values(episode_id=episode_id, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_=values))
+
+
+def retry_parked(connection: Connection, *, namespace: Namespace | None, graph: str | None, ids: Collection[UUID] | None) -> int:
+    """Make parked episodes due again; returns their number."""
+    wanted = select(tables.episodes.c.id).where(*_within(namespace, graph, ids))
+    statement = delete(tables.reflected).where(tables.reflected.c.parked == 1, tables.reflected.c.episode_id.in_(wanted))
+    return connection.execute(statement).rowcount
+
+
+def count_parked(connection: Connection) -> int:
+    """Number of parked episodes."""
+    return connection.execute(select(func.count()).where(tables.reflected.c.parked == 1)).scalar_one()
 
 
 def exposures_of(connection: Connection, *, episode_id: UUID | None, lesson_id: str | None) -> list[Exposure]:

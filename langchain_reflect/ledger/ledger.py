@@ -21,6 +21,7 @@ from langchain_reflect.errors import InvalidInput
 from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, tables
 from langchain_reflect.ledger.engine import Durability, open_engine, transaction, url_of
 from langchain_reflect.ledger.episodes import judged as judged_episodes
+from langchain_reflect.ledger.episodes import retry_parked as free_parked
 from langchain_reflect.ledger.lessons import LessonVectors
 from langchain_reflect.ledger.outcomes import OutcomeFields
 from langchain_reflect.redaction import Redact, redact
@@ -144,7 +145,8 @@ class Ledger:
     def record_outcomes(self, batch: Iterable[tuple[UUID | str, OutcomeFields]]) -> list[Outcome]:
         """`record_outcome` for many in one transaction: all or none."""
         checked = [
-            (outcomes.redacted(outcomes.validated(episode_id, given), self._redact), given.get("strict", False)) for episode_id, given in batch
+            (outcomes.redacted(outcomes.validated(episode_id, given), self._redact), given.get("strict", False))
+            for episode_id, given in batch
         ]
         with self._write() as connection:
             return [outcomes.record(connection, outcome, strict=strict) for outcome, strict in checked]
@@ -161,8 +163,11 @@ class Ledger:
         namespace: Namespace | None = None,
         graph: str | None = None,
         episodes: Collection[UUID] | None = None,
+        below: float | None = None,
         unreflected: bool = False,
-        limit: int = 10_000,
+        newest: bool = False,
+        trajectories: bool = True,
+        limit: int | None = 10_000,
     ) -> list[Rollout]:
         """Judged episodes with their outcomes and the resolved reward, oldest first.
 
@@ -170,20 +175,60 @@ class Ledger:
             namespace: Only this namespace.
             graph: Only this graph.
             episodes: Only these.
+            below: Only those with a reward below it, or with feedback.
             unreflected: Only those no reflection has seen since their last outcome, and their siblings by `task_key`.
-            limit: At most so many.
+            newest: The last judged first.
+            trajectories: False leaves `steps` and `result` empty, which is much faster.
+            limit: At most so many; None: all.
         """
         with self._read() as connection:
-            found = judged_episodes(connection, namespace=namespace, graph=graph, ids=episodes, unreflected=unreflected, limit=limit)
+            found = judged_episodes(
+                connection,
+                namespace=namespace,
+                graph=graph,
+                ids=episodes,
+                below=below,
+                unreflected=unreflected,
+                newest=newest,
+                trajectories=trajectories,
+                limit=limit,
+            )
             judged = outcomes.by_episode(connection, [e.id for e in found])
         return [Rollout(episode=e, outcomes=tuple(judged[e.id]), reward=resolve(judged[e.id])) for e in found]
 
     # Reflections
 
-    def mark_reflected(self, reflection_id: str, episode_ids: Iterable[UUID]) -> None:
-        """Note that a reflection has seen these episodes; a new outcome of one clears its mark."""
+    def mark_reflected(self, reflection_id: str, rollouts: Iterable[Rollout], *, parked: bool = False) -> None:
+        """Note that a reflection has seen these rollouts; a new outcome of one clears its mark.
+
+        Args:
+            reflection_id: Of the reflection.
+            rollouts: As the reflection read them. One that was judged anew since is not marked, so it stays due.
+            parked: Nothing could be learned from them yet; they wait for `retry_parked` or a new outcome.
+        """
         with self._write() as connection:
-            episodes.mark_reflected(connection, reflection_id, episode_ids)
+            episodes.mark_reflected(connection, reflection_id, rollouts, parked=parked)
+
+    def retry_parked(
+        self, *, namespace: Namespace | None = None, graph: str | None = None, episodes: Collection[UUID] | None = None
+    ) -> int:
+        """Make parked episodes due again.
+
+        Args:
+            namespace: Only this namespace.
+            graph: Only this graph.
+            episodes: Only these.
+
+        Returns:
+            How many.
+        """
+        with self._write() as connection:
+            return free_parked(connection, namespace=namespace, graph=graph, ids=episodes)
+
+    def parked(self) -> int:
+        """Number of episodes that wait for `retry_parked`."""
+        with self._read() as connection:
+            return episodes.count_parked(connection)
 
     def save_reflection(self, report: ReflectionReport, *, replies: JsonValue = None) -> None:
         """Keep what a reflection did and the model's raw replies."""
@@ -258,6 +303,11 @@ class Ledger:
             return
         with self._write() as connection:
             lessons.put_vectors(connection, embedder, vectors)
+
+    def text_vectors(self, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":
+        """The vectors that are kept of these texts; others are left out."""
+        with self._read() as connection:
+            return lessons.text_vectors(connection, embedder, texts)
 
     def vectors(
         self,

@@ -168,6 +168,19 @@ def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesso
     return list(texts.values())
 
 
+def text_vectors(connection: Connection, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":
+    """The vectors that are kept of these texts."""
+    import numpy as np  # as in `put_vectors`
+
+    named = {text_hash(text): text for text in texts}
+    hashes, table = list(named), tables.vectors.c
+    found: dict[str, Vector] = {}
+    for start in range(0, len(hashes), 500):
+        query = select(table.text_hash, table.data).where(table.embedder == embedder, table.text_hash.in_(hashes[start : start + 500]))
+        found |= {named[row.text_hash]: np.frombuffer(row.data, "<f4") for row in connection.execute(query)}
+    return found
+
+
 def read_vectors(
     connection: Connection,
     embedder: str,

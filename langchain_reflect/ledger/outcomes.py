@@ -119,6 +119,8 @@ def record(connection: Connection, outcome: Outcome, *, strict: bool) -> Outcome
         OutcomeConflict: `strict` and another content is known for the same (episode, source, key).
     """
     table = tables.outcomes
+    episode = select(tables.episodes.c.id).where(tables.episodes.c.id == outcome.episode_id)
+    connection.execute(episode.with_for_update(read=True, key_share=True))  # a reflection must not mark it as seen meanwhile
     same = (table.c.episode_id == outcome.episode_id, table.c.source == outcome.source, table.c.key == outcome.key)
     known = {row.content: row for row in connection.execute(select(table).where(*same))}
     digest = content_hash(outcome)

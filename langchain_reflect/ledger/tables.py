@@ -201,6 +201,8 @@ reflected = Table(
     Column("episode_id", Uuid, primary_key=True),
     Column("reflection_id", String(60), nullable=False),
     Column("at", UtcTime, nullable=False),
+    Column("parked", Integer, nullable=False, doc="1: nothing was learned from it yet, it waits for `retry_parked`"),
+    Index("reflected_by_parked", "parked"),
 )
 
 

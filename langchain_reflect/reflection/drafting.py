@@ -52,7 +52,9 @@ class Studied:
     drafts: tuple[LessonDraft, ...] = ()
     refused: tuple[AppliedEdit, ...] = ()
     parked: str | None = None
-    """Why the group has to wait for another try."""
+    """Why nothing was learned; the group waits until it is retried or judged anew."""
+    interrupted: bool = False
+    """Whether the gate was stopped; the group stays due."""
     usage: Usage = field(default_factory=Usage)
     replies: tuple[JsonValue, ...] = ()
     """The model's answers as they came."""

@@ -17,6 +17,9 @@ def gated(gate: Gate, group: RolloutGroup, studied: Studied) -> Studied:
         gate: Tries the drafts.
         group: Where they come from.
         studied: With all drafts.
+
+    Returns:
+        Without drafts and `interrupted` if somebody stopped the gate: that tells nothing about the group.
     """
     unsafe = tuple(d for d in studied.drafts if suspicion(d))
     tried = tuple(d for d in studied.drafts if not suspicion(d))
@@ -24,6 +27,8 @@ def gated(gate: Gate, group: RolloutGroup, studied: Studied) -> Studied:
         return studied
     try:
         verdict = gate(group, tried)
+    except InterruptedError:
+        return replace(studied, drafts=(), interrupted=True)
     except Exception as error:  # noqa: BLE001 - the gate runs an agent; its failure parks this group and no other
         return replace(studied, drafts=(), parked=f"the gate failed: {type(error).__name__}: {error}")
     lost = [(draft, at) for at, draft in enumerate(tried) if at != verdict.best]

@@ -78,6 +78,7 @@ def reflect(
     *,
     namespace: Namespace | None = None,
     episodes: Collection[UUID] | None = None,
+    retry: bool = False,
     config: RunnableConfig | None = None,
 ) -> ReflectionReport:
     """Run a reflection now, apart from any graph in whose node this is called: its callbacks and streams see nothing of it.
@@ -86,11 +87,12 @@ def reflect(
         graph: From `build_reflection_graph`.
         namespace: Only this namespace.
         episodes: Only these of the due episodes; no other is grouped, judged by a gate or marked as seen. None: all.
+        retry: Parked episodes (of those chosen) are due again first.
         config: Of the run.
     """
     context = copy_context()
     context.run(var_child_runnable_config.set, None)
-    output = context.run(partial(graph.invoke, _input(namespace, episodes), config))
+    output = context.run(partial(graph.invoke, _input(namespace, episodes, retry=retry), config))
     report: ReflectionReport = output["report"]
     return report
 
@@ -100,15 +102,16 @@ async def areflect(
     *,
     namespace: Namespace | None = None,
     episodes: Collection[UUID] | None = None,
+    retry: bool = False,
     config: RunnableConfig | None = None,
 ) -> ReflectionReport:
     """Async `reflect`."""
     context = copy_context()
     context.run(var_child_runnable_config.set, None)
-    output = await asyncio.create_task(graph.ainvoke(_input(namespace, episodes), config), context=context)
+    output = await asyncio.create_task(graph.ainvoke(_input(namespace, episodes, retry=retry), config), context=context)
     report: ReflectionReport = output["report"]
     return report
 
 
-def _input(namespace: Namespace | None, episodes: Collection[UUID] | None) -> ReflectionInput:
-    return {"namespace": namespace, "episodes": None if episodes is None else frozenset(episodes)}
+def _input(namespace: Namespace | None, episodes: Collection[UUID] | None, *, retry: bool) -> ReflectionInput:
+    return {"namespace": namespace, "episodes": None if episodes is None else frozenset(episodes), "retry": retry}

@@ -17,7 +17,7 @@ from langchain_reflect.reflection.drafting import Question, Studied, conclude, o
 from langchain_reflect.reflection.gating import gated
 from langchain_reflect.reflection.grouping import ready_groups
 from langchain_reflect.reflection.prompts import curate_messages
-from langchain_reflect.reflection.reporting import replies_of, report_of, seen
+from langchain_reflect.reflection.reporting import replies_of, report_of, seen, unlearned
 from langchain_reflect.reflection.schemas import CurateAnswer, DraftsAnswer
 from langchain_reflect.reflection.state import CURATE, ContrastInput, Parts, ReflectionState
 from langchain_reflect.reflection.structured import Reply, UnfitReply, aask, ask
@@ -45,6 +45,8 @@ def load(parts: Parts) -> Node:
     """Find the groups that are ready, and the lessons that were shown in them."""
 
     def run(state: ReflectionState) -> ReflectionState:
+        if state.get("retry"):
+            parts.ledger.retry_parked(namespace=state.get("namespace"), graph=state.get("graph"), episodes=state.get("episodes"))
         groups = state.get("groups") or _due(parts, state)
         ids = {i for g in groups for r in g.rollouts for i in r.episode.shown}
         shown = {lesson.id: lesson for lesson in parts.ledger.lessons(ids=ids)} if ids else {}
@@ -120,6 +122,7 @@ def commit(parts: Parts) -> Node:
             for namespace, edits in _by_namespace(state.get("proposals", [])):
                 applied += parts.book.commit(edits, namespace=namespace, actor=state["id"])
             parts.ledger.mark_reflected(state["id"], seen(state))
+            parts.ledger.mark_reflected(state["id"], unlearned(state), parked=True)
         except Exception as error:  # noqa: BLE001 - raised again below, once what was spent is on record
             failure = error
         report = report_of(state, applied, failure)
@@ -133,14 +136,42 @@ def commit(parts: Parts) -> Node:
 
 
 def _due(parts: Parts, state: ReflectionState) -> list[RolloutGroup]:
-    rollouts = parts.ledger.rollouts(
-        namespace=state.get("namespace"), graph=state.get("graph"), episodes=state.get("episodes"), unreflected=True
+    """The groups to work off now. Only their own trajectories are read: what waits may be much more than what is ready."""
+    rollouts = _waiting(parts, state)
+    vectors = _task_vectors(parts, rollouts)
+    groups = ready_groups(rollouts, vectors=vectors, policy=parts.policy, now=now())[: parts.policy.max_groups]
+    ids = [r.episode.id for g in groups for r in g.rollouts]
+    full = {r.episode.id: r for r in parts.ledger.rollouts(episodes=ids, limit=None)} if ids else {}
+    return [g.model_copy(update={"rollouts": tuple(full[r.episode.id] for r in g.rollouts)}) for g in groups]
+
+
+def _waiting(parts: Parts, state: ReflectionState) -> list[Rollout]:
+    """Due rollouts without trajectories, so many that successes, which mostly stay due for ever, keep no failure out."""
+    read = partial(
+        parts.ledger.rollouts,
+        namespace=state.get("namespace"),
+        graph=state.get("graph"),
+        episodes=state.get("episodes"),
+        unreflected=True,
+        newest=True,
+        trajectories=False,
+        limit=parts.policy.window,
     )
+    newest = read()
+    return newest if len(newest) < parts.policy.window else [*newest, *read(below=parts.policy.success)]
+
+
+def _task_vectors(parts: Parts, rollouts: Sequence[Rollout]) -> dict[UUID, NDArray[np.float32]]:
+    """Vectors of the tasks without a key. The ledger keeps them, so that each text is embedded once."""
     free = [r.episode for r in rollouts if r.episode.task_key is None]
     tasks = list(dict.fromkeys(e.task for e in free))
-    rows = dict(zip(tasks, parts.book.embedder.embed_documents(tasks), strict=True)) if tasks else {}
-    vectors = {e.id: rows[e.task] for e in free}
-    return ready_groups(rollouts, vectors=vectors, policy=parts.policy, now=now())[: parts.policy.max_groups]
+    embedder = parts.book.embedder
+    rows = parts.ledger.text_vectors(embedder.id, tasks)
+    if fresh := [task for task in tasks if task not in rows]:
+        made = dict(zip(fresh, embedder.embed_documents(fresh), strict=True))
+        parts.ledger.put_vectors(embedder.id, made)
+        rows |= made
+    return {e.id: rows[e.task] for e in free}
 
 
 def _of_space(lessons: dict[str, Lesson], namespace: Namespace) -> dict[str, Lesson]:

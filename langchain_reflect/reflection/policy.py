@@ -29,6 +29,8 @@ class ReflectionPolicy:
     """After this time two judged rollouts that differ are enough."""
     similar: float = 0.8
     """Cosine from which tasks without a key count as the same."""
+    window: int = 2000
+    """Most rollouts that are grouped: the newest judged, and as many of the newest that failed or have feedback."""
     max_groups: int = 50
     """Most groups of one reflection; the rest wait for the next."""
     digest_tokens: int = 3000
@@ -45,7 +47,16 @@ class ReflectionPolicy:
     """Most lessons that are shown to the curator."""
 
     def __post_init__(self) -> None:
-        whole = {"min_rollouts": 2, "group_size": 2, "max_groups": 1, "digest_tokens": 200, "drafts": 1, "max_drafts": 1, "nearest": 1}
+        whole = {
+            "min_rollouts": 2,
+            "group_size": 2,
+            "window": 1,
+            "max_groups": 1,
+            "digest_tokens": 200,
+            "drafts": 1,
+            "max_drafts": 1,
+            "nearest": 1,
+        }
         for name, least in whole.items():
             if getattr(self, name) < least:
                 raise InvalidInput(f"{name}={getattr(self, name)!r}; expected {least} or more")

@@ -27,6 +27,7 @@ class ReflectionInput(TypedDict, total=False):
     namespace: Namespace | None  # only this namespace
     graph: str | None  # only episodes of this graph
     episodes: frozenset[UUID] | None  # only these of the due episodes; None: all
+    retry: bool  # parked episodes are due again first
     groups: list[RolloutGroup]  # exactly these, ready or not; the ledger is not asked
 
 

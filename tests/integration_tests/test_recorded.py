@@ -45,6 +45,8 @@ def test_groups_become_lessons(results):
     done = [r for r in results.values() if r.groups]
     assert sum(r.groups.total() for r in done) > 5
     assert all(r.lessons + r.rejected.total() + r.parked > 0 for r in done)
+    assert sum(r.applied["add"] for r in done) > 0
+    assert sum(r.lessons for r in done) > 0
 
 
 def test_prompts_keep_to_their_budget(results):

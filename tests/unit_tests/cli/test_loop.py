@@ -1,3 +1,7 @@
+from langchain_reflect import learner
+from langchain_reflect.testing.models import ScriptedChatModel
+
+
 def test_recall_explains_itself(run, home):
     found = run("--path", home, "recall", "Count the letters e in the word cheese", "--json").json
     assert [(m["lesson"]["id"], m["kept"]) for m in found["matches"]] == [("L-1", True)]
@@ -26,3 +30,12 @@ def test_the_loop_creates_no_ledger_in_a_wrong_place(run, tmp_path):
     for command in (["reflect"], ["recall", "x"], ["reindex"]):
         assert run("--path", tmp_path / "nowhere", *command).code == 1
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_parked_groups_are_retried_on_request(run, home, ledger, monkeypatch):
+    ledger.record_outcome("00000000-0000-7000-8000-000000000001", reward=0.0, feedback="It is three.")
+    ledger.mark_reflected("R-1", ledger.rollouts(), parked=True)
+    monkeypatch.setattr(learner, "resolve_model", lambda _: ScriptedChatModel(answers=[{"lessons": []}]))
+    assert run("--path", home, "reflect", "--model", "scripted:any", "--json").json["groups"] == 0
+    assert run("--path", home, "reflect", "--model", "scripted:any", "--retry", "--json").json["groups"] == 1
+    assert ledger.parked() == 0

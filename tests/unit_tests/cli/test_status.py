@@ -1,4 +1,5 @@
 from langchain_reflect import Ledger
+from langchain_reflect.types import ReflectionReport
 
 EPISODE = "00000000-0000-7000-8000-000000000001"
 
@@ -19,3 +20,12 @@ def test_status_is_readable(run, home):
     out = run("--path", home, "status").out
     assert "1 episodes" in out
     assert "1 active, 1 retired" in out
+
+
+def test_parked_episodes_are_counted_and_their_reason_is_shown(run, home, ledger: Ledger):
+    ledger.record_outcome(EPISODE, reward=0.0, feedback="It is three.")
+    ledger.mark_reflected("R-1", ledger.rollouts(), parked=True)
+    ledger.save_reflection(ReflectionReport(id="R-1", groups=1, errors=("group 'x' is parked: no usable answer",)))
+    found = run("--path", home, "status", "--json").json
+    assert (found["parked_episodes"], found["awaiting_reflection"]) == (1, 0)
+    assert found["parked"] == ["group 'x' is parked: no usable answer"]

@@ -193,10 +193,80 @@ def test_reflected_episodes_are_not_due_until_a_new_outcome_comes(ledger):
     ledger.save_episodes([(e, ()) for e in (one, sibling, other)])
     for episode in (one, sibling, other):
         ledger.record_outcome(episode.id, reward=0)
-    ledger.mark_reflected("R-1", [one.id, sibling.id, other.id])
+    ledger.mark_reflected("R-1", ledger.rollouts())
     assert ledger.rollouts(unreflected=True) == []
     ledger.record_outcome(sibling.id, reward=1, source="human")
     assert {r.episode.id for r in ledger.rollouts(unreflected=True)} == {one.id, sibling.id}
+
+
+def judge(ledger, *given, **fields):
+    """Episodes that were judged in this order."""
+    made = [an_episode(**fields) for _ in given]
+    ledger.save_episodes([(e, ()) for e in made])
+    for episode, outcome in zip(made, given, strict=True):
+        ledger.record_outcome(episode.id, **outcome)
+    return [e.id for e in made]
+
+
+def ids_of(rollouts):
+    return [r.episode.id for r in rollouts]
+
+
+def test_what_was_judged_anew_since_it_was_read_stays_due(ledger):
+    changed, same = judge(ledger, {"reward": 0}, {"reward": 0, "feedback": "no", "detail": {"at": [0.1, None]}})
+    read = ledger.rollouts()
+    ledger.record_outcome(changed, feedback="because", source="human")
+    ledger.mark_reflected("R-1", read)
+    assert ids_of(ledger.rollouts(unreflected=True)) == [changed]
+    ledger.record_outcome(same, reward=0, feedback="no", detail={"at": [0.1, None]})
+    assert ids_of(ledger.rollouts(unreflected=True)) == [changed], "the same report again is no news"
+
+
+def test_parked_episodes_are_due_after_a_new_outcome_or_a_retry(ledger):
+    mine = judge(ledger, {"reward": 0}, {"reward": 0}, namespace=("mine",))
+    (theirs,) = judge(ledger, {"reward": 0})
+    ledger.mark_reflected("R-1", ledger.rollouts(), parked=True)
+    assert (ledger.parked(), ledger.rollouts(unreflected=True)) == (3, [])
+
+    ledger.record_outcome(mine[0], feedback="because")
+    assert ids_of(ledger.rollouts(unreflected=True)) == [mine[0]]
+    assert ledger.retry_parked(namespace=("mine",)) == 1
+    assert ledger.retry_parked(episodes=mine) == 0
+    assert ledger.retry_parked() == 1
+    assert {*ids_of(ledger.rollouts(unreflected=True))} == {*mine, theirs}
+    assert ledger.parked() == 0
+
+
+def test_what_was_learned_from_is_not_retried(ledger):
+    judge(ledger, {"reward": 0})
+    ledger.mark_reflected("R-1", ledger.rollouts(), parked=True)
+    ledger.mark_reflected("R-2", ledger.rollouts())
+    assert (ledger.parked(), ledger.retry_parked()) == (0, 0)
+
+
+def test_rollouts_may_come_newest_judged_first_and_without_trajectories(ledger):
+    step = Step(kind="tool", name="search")
+    first, second, third = judge(ledger, {"reward": 1}, {"reward": 0}, {"reward": 1, "feedback": "nice"}, steps=(step,), result="done")
+    ledger.record_outcome(first, reward=1, source="human")
+    assert ids_of(ledger.rollouts(newest=True)) == [first, third, second]
+    assert ids_of(ledger.rollouts(newest=True, limit=1)) == [first]
+    assert ids_of(ledger.rollouts(newest=True, below=0.5)) == [third, second]
+    light, full = ledger.rollouts(episodes=[first], trajectories=False), ledger.rollouts(episodes=[first], limit=None)
+    assert (light[0].episode.steps, light[0].episode.result, light[0].outcomes) == ((), None, full[0].outcomes)
+    assert (full[0].episode.steps, full[0].episode.result) == ((step,), "done")
+
+
+def test_any_number_of_episodes_may_be_chosen(ledger):
+    (known,) = judge(ledger, {"reward": 0})
+    assert ids_of(ledger.rollouts(episodes=[known, *(UUID(int=n) for n in range(40_000))])) == [known]
+    assert ledger.rollouts(episodes=[]) == []
+
+
+def test_vectors_of_texts_come_back_as_they_were(ledger):
+    ledger.put_vectors("E", {"a": np.array([0.1, 0.2], np.float32)})
+    found = ledger.text_vectors("E", ["a", "b"])
+    assert {text: v.tolist() for text, v in found.items()} == {"a": np.array([0.1, 0.2], np.float32).tolist()}
+    assert ledger.text_vectors("other", ["a"]) == {}
 
 
 def a_lesson(revision=1, **fields):

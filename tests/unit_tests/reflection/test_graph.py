@@ -8,9 +8,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 
 from langchain_reflect.errors import InvalidInput, ModelMissing
+from langchain_reflect.index.embeddings import resolve_embedder
+from langchain_reflect.index.exact import ExactIndex
+from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.reflection import GateVerdict, Prompts, ReflectionPolicy, areflect, build_reflection_graph, reflect
 from langchain_reflect.testing.models import ScriptedChatModel
 from langchain_reflect.types import LessonEdit, LessonText, RolloutGroup
+from tests.unit_tests.words import Words
 
 RULE = "Tool names begin with acme_."
 DRAFT = {"when": "naming a tool", "do": "Begin every tool name with acme_", "cites": ["R1", "R2"]}
@@ -21,14 +25,14 @@ ANSWER = {"lessons": [DRAFT]}
 def run(request, book, ledger):
     """One reflection with scripted answers."""
 
-    def go(*answers, structured=False, **given):
+    def go(*answers, structured=False, retry=False, **given):
         model = (
             ScriptedChatModel(answers=answers[0] if callable(answers[0]) else answers, structured=structured)
             if answers
             else ScriptedChatModel(answers=[])
         )
         graph = build_reflection_graph(model, book, ledger=ledger, **given)
-        return asyncio.run(areflect(graph)) if request.param == "async" else reflect(graph)
+        return asyncio.run(areflect(graph, retry=retry)) if request.param == "async" else reflect(graph, retry=retry)
 
     return go
 
@@ -104,7 +108,7 @@ def test_an_unusable_answer_changes_nothing_and_parks_the_group(run, book, ledge
     (said,) = ledger.reflection_replies(report.id)["said"]
     assert len(said["replies"]) == 2
     assert "no usable answer" in said["parked"]
-    assert len(ledger.rollouts(unreflected=True)) == 3, "it is tried again next time"
+    assert (ledger.parked(), ledger.rollouts(unreflected=True)) == (3, []), "it is not asked again without a reason"
 
 
 @pytest.mark.usefixtures("naming")
@@ -219,7 +223,7 @@ def test_curator_without_a_usable_answer_parks_the_draft(run, book, ledger, know
     assert book.list() == [known]
     assert "is parked: the curator gave no usable answer" in report.errors[0]
     assert ledger.reflection_replies(report.id)["said"][-2]["group"] == "curate"
-    assert len(ledger.rollouts(unreflected=True)) == 3
+    assert ledger.parked() == 3
 
 
 @pytest.mark.usefixtures("naming")
@@ -320,3 +324,71 @@ def test_a_reflection_on_some_episodes_leaves_the_others_due(book, ledger, keep,
     assert {r.episode.id.int for r in ledger.rollouts(unreflected=True)} == {1, 2, 3}, "3 makes the group of 1 and 3 due again"
     assert asyncio.run(areflect(graph, episodes={UUID(int=1), UUID(int=3)})).groups == 1
     assert {r.episode.id.int for r in ledger.rollouts(unreflected=True)} == {2}
+
+
+@pytest.mark.usefixtures("naming")
+def test_an_outcome_that_comes_during_a_reflection_is_due_afterwards(run, ledger):
+    def answer(messages):
+        ledger.record_outcome(UUID(int=3), feedback="and the object comes last", source="human")
+        return ANSWER
+
+    run(answer)
+    assert {r.episode.id.int for r in ledger.rollouts(unreflected=True)} == {1, 2, 3}, "the task's other rollouts belong to it"
+    assert run(answer).groups == 1
+    assert ledger.rollouts(unreflected=True) == []
+
+
+@pytest.mark.usefixtures("naming")
+def test_a_parked_group_is_asked_again_only_when_retried(run, ledger, book):
+    run("nonsense", "nonsense")
+    assert run().groups == 0
+    report = run(ANSWER, retry=True)
+    assert (report.groups, len(book.list()), ledger.parked()) == (1, 1, 0)
+
+
+@pytest.mark.usefixtures("naming")
+def test_a_new_outcome_takes_a_parked_group_up_again(run, ledger):
+    run("nonsense", "nonsense")
+    ledger.record_outcome(UUID(int=3), reward=0.0, feedback="the object comes last", source="human")
+    assert run(ANSWER).groups == 1
+    assert ledger.parked() == 0
+
+
+@pytest.mark.usefixtures("naming")
+def test_an_interrupted_gate_leaves_its_group_due(run, ledger, book):
+    def gate(group, drafts):
+        raise InterruptedError("stopped")
+
+    report = run(ANSWER, gate=gate, policy=ReflectionPolicy(drafts=1))
+    assert (report.errors, report.edits) == (("group 'key:naming' stays due: its gate was interrupted",), ())
+    assert (len(ledger.rollouts(unreflected=True)), ledger.parked(), book.list()) == (3, 0, [])
+
+
+@pytest.mark.parametrize("failure_at", [5, 99])
+def test_successes_never_keep_a_failure_out(run, keep, rollout, failure_at):
+    keep(*(rollout(n, 1.0, key=None, task=f"task {n}") for n in range(10, 40)), rollout(failure_at, 0.0, RULE, key=None))
+    assert run({"lessons": []}, policy=ReflectionPolicy(window=10)).groups == 1
+
+
+def test_failures_that_teach_nothing_keep_no_contrast_out(run, keep, rollout):
+    keep(*(rollout(n, 0.0, key=f"k{n}") for n in range(10, 40)), *(rollout(n, float(n == 50)) for n in range(50, 53)))
+    assert run({"lessons": []}, policy=ReflectionPolicy(window=10)).groups == 1
+
+
+def test_a_task_is_embedded_once(book, ledger, keep, rollout):
+    keep(*(rollout(n, 1.0, key=None, task=f"task {n}") for n in range(3)))
+    reflect(build_reflection_graph(ScriptedChatModel(answers=[]), book, ledger=ledger))
+    assert set(ledger.text_vectors(book.embedder.id, ["task 0", "task 1", "task 2", "task 3"])) == {"task 0", "task 1", "task 2"}
+
+    words = Words()
+    again = LessonBook(ledger, ExactIndex(), resolve_embedder(words))
+    assert again.embedder.id == book.embedder.id
+    reflect(build_reflection_graph(ScriptedChatModel(answers=[]), again, ledger=ledger))
+    assert words.embedded == []
+
+
+def test_a_groups_rollouts_come_with_their_trajectories(book, ledger, keep, rollout):
+    keep(rollout(1, 0.0, RULE, answer="a very special answer"))
+    model = ScriptedChatModel(answers=[{"lessons": []}])
+    reflect(build_reflection_graph(model, book, ledger=ledger))
+    assert "a very special answer" in model.prompts[0][-1].text
