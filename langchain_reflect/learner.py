@@ -329,7 +329,7 @@ class Learner:
         self.recorder.flush()
         with self._reflecting:  # what the background began is finished first, so no group is reflected on twice
             only = None if episodes is None else frozenset(episodes)
-            return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, episodes=only, config=config, **({"retry": True} if retry else {}))
+            return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, episodes=only, retry=retry, config=config)
 
     async def areflect(
         self,

@@ -21,7 +21,8 @@ def reflect(
     with open_ledger(context):
         pass  # a wrong --path must not make a new, empty ledger
     with open_learner(context, model=model, namespace=namespace) as learner:
-        report = learner.reflect(retry=retry)
+        only = learner.settings.namespace if namespace else None
+        report = learner.reflect(namespace=only, retry=retry)
     if json:
         emit_json(report)
     else:
