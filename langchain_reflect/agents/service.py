@@ -27,9 +27,9 @@ from langchain_reflect.agents.shared import Shared
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput, TaskNotFound
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recording.plain import plain
-from langchain_reflect.redaction import Redact, redact
 from langchain_reflect.recording.task import task_of
 from langchain_reflect.recording.tracer import Tape
+from langchain_reflect.redaction import Redact, redact
 from langchain_reflect.types import Episode, Exposure, Namespace, Outcome
 
 TaskReader = Callable[[Any], str]

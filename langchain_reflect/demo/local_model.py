@@ -7,6 +7,7 @@ end.
 import gc
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ _SLOTS: Final = 4
 _SLOT_TOKENS: Final = 4096
 _CACHE_MIB: Final = 256
 _MAX_THREADS: Final = 8
+_STAT: Final = Path("/proc/stat")
 
 
 @contextmanager
@@ -86,8 +88,29 @@ def free_cores() -> int:
     threads took five times as long as one.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MAX_THREADS, cores - round(busy_cores())))
+
+
+def busy_cores(seconds: float = 0.3) -> float:
+    """Cores that are computing at this moment; the load average would still count what has just ended, such as an installation.
+
+    Args:
+        seconds: How long to watch.
+
+    Returns:
+        0 where the system does not tell.
+    """
     try:
-        busy = os.getloadavg()[0]
-    except (AttributeError, OSError):  # no such figure on this system
-        busy = 0.0
-    return max(1, min(_MAX_THREADS, cores - round(busy)))
+        before = _ticks()
+        time.sleep(seconds)
+        after = _ticks()
+    except (OSError, ValueError, IndexError):  # no Linux
+        return 0.0
+    total = sum(after) - sum(before)
+    idle = sum(after[3:5]) - sum(before[3:5])
+    return (os.cpu_count() or 1) * (1.0 - idle / total) if total > 0 else 0.0
+
+
+def _ticks() -> list[int]:
+    """What all cores did since the start, by kind: user, nice, system, idle, waiting for a disk, interrupts, stolen."""
+    return [int(ticks) for ticks in _STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]

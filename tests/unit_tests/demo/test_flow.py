@@ -3,9 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from langchain_reflect.demo import source, weights
+from langchain_reflect.demo import source
 from langchain_reflect.demo.flow import forget, run_demo
-from langchain_reflect.demo.local_model import free_cores
 from langchain_reflect.errors import InvalidInput, ModelMissing
 from tests.unit_tests.words import Words
 
@@ -78,12 +77,3 @@ def test_without_a_language_model_one_line_says_so(demo, monkeypatch):
 def test_an_unreadable_model_name_is_an_error(demo):
     with pytest.raises(InvalidInput, match="expected 'provider:model'"):
         demo(model="gpt")
-
-
-def test_at_least_one_thread_computes(monkeypatch):
-    monkeypatch.setattr("os.getloadavg", lambda: (99.0, 0.0, 0.0), raising=False)
-    assert free_cores() == 1
-
-
-def test_the_weights_are_the_official_ones():
-    assert len(weights.SHA256) == 64
