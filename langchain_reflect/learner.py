@@ -14,7 +14,6 @@ from uuid import UUID
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
-from typing_extensions import TypedDict
 
 from langchain_reflect.agents.namespaces import fill_namespace
 from langchain_reflect.agents.service import AgentService
@@ -38,7 +37,7 @@ from langchain_reflect.reflection.graph import reflect as run_reflection
 from langchain_reflect.reflection.models import resolve_model
 from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
-from langchain_reflect.settings import ReflectSettings, settings_from
+from langchain_reflect.settings import Options, PerGraph, ReflectSettings, settings_from
 from langchain_reflect.types import SERVABLE, Episode, Namespace, Outcome, Recalled, ReflectionReport
 
 if TYPE_CHECKING:
@@ -47,33 +46,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Runnable[Any, Any])
 logger = logging.getLogger(__name__)
 _BATCH: Final = 200
-
-
-class Options(TypedDict, total=False):
-    """Settings that may be given as arguments; see `ReflectSettings` for what they mean."""
-
-    namespace: Namespace
-    k: int
-    max_tokens: int
-    floor: float | None
-    holdout: float
-    withhold: float | None
-    deadline: float
-    review: Literal["none", "required"]
-    reflect: Literal["background", "inline", "manual"]
-    durability: Literal["full", "fast"]
-
-
-class PerGraph(TypedDict, total=False):
-    """What can differ from one wrapped graph to the next."""
-
-    namespace: Namespace
-    k: int
-    max_tokens: int
-    floor: float | None
-    holdout: float
-    withhold: float | None
-    deadline: float
 
 
 class Learner:

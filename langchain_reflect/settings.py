@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from typing_extensions import TypedDict
 
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.types import Namespace
@@ -51,6 +52,33 @@ class ReflectSettings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part for part in value.split("/") if part) if isinstance(value, str) else value
+
+
+class Options(TypedDict, total=False):
+    """Settings that may be given as arguments; see `ReflectSettings` for what they mean."""
+
+    namespace: Namespace
+    k: int
+    max_tokens: int
+    floor: float | None
+    holdout: float
+    withhold: float | None
+    deadline: float
+    review: Literal["none", "required"]
+    reflect: Literal["background", "inline", "manual"]
+    durability: Literal["full", "fast"]
+
+
+class PerGraph(TypedDict, total=False):
+    """What can differ from one wrapped graph to the next."""
+
+    namespace: Namespace
+    k: int
+    max_tokens: int
+    floor: float | None
+    holdout: float
+    withhold: float | None
+    deadline: float
 
 
 def settings_from(settings: ReflectSettings | None, given: Mapping[str, Any]) -> ReflectSettings:

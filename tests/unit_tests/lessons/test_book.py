@@ -174,7 +174,7 @@ def test_an_index_that_hangs_is_not_asked_again_at_every_recall(ledger):
 
 
 def test_an_index_that_comes_back_is_used_again(ledger, monkeypatch):
-    monkeypatch.setattr("langchain_reflect.lessons.book._PAUSE", 0.0)
+    monkeypatch.setattr("langchain_reflect.lessons.finding._PAUSE", 0.0)
     index = Hanging()
     book = LessonBook(ledger, index, resolve_embedder(Words()))
     book.add(when="a flight is moved", do="ask")
