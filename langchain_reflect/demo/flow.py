@@ -36,7 +36,7 @@ FLOOR: Final = 0.5
 """Tasks of one family are much alike and those of two are not; no task may get the lesson of another family."""
 OWN_FILES: Final = ("chroma", "learning-curve.png", "uplift.json")
 """What the demo writes into its folder beside the ledger."""
-_SHOWN: Final = 4
+_SHOWN: Final = 3
 """Rollouts in one prompt: a small model reads slowly."""
 _CURVE: Final = "demo curve"
 
@@ -46,16 +46,16 @@ class Sizes:
     """How much a demo does."""
 
     families: tuple[str, ...] = ("naming", "sql", "codes", "dates", "cents", "dayfirst")
-    train: int = 4
+    train: int = 3
     rollouts: int = 2
-    validation: int = 6
+    validation: int = 5
     held_out: int = 6
     drafts: int = 2
     """Answers asked of the reflecting model per family; the feedback itself is one more draft."""
 
 
 FULL: Final = Sizes()
-QUICK: Final = Sizes(families=("naming", "sql", "dayfirst"), train=3, validation=4, held_out=5, drafts=1)
+QUICK: Final = Sizes(families=("naming", "dates", "dayfirst"), train=2, validation=4, held_out=4, drafts=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
