@@ -102,7 +102,7 @@ class ReplayGate:
         tasks: The validation tasks.
         family_of: The family of a rollout's episode.
         k: Most lessons in a prompt.
-        margin: What the best draft has to gain in mean reward.
+        margin: What the best draft has to gain in mean reward; with few runs it has to gain more than one run can by chance.
         repeats: Runs of each task.
         seed: The seeds of the runs are drawn from it.
     """
@@ -131,10 +131,14 @@ class ReplayGate:
         scores = [_mean(made[at : at + len(pairs)]) for at in range(0, len(made), len(pairs))]
         baseline = _mean(bare)
         top = max(range(len(scores)), key=scores.__getitem__)
-        best = top if scores[top] >= baseline + self.margin else None
+        best = top if scores[top] >= baseline + self._needed(len(pairs)) else None
         self.runs += [*bare, *made]
         self.trials.append(Trial(group.key, tuple(drafts), tuple(scores), baseline, best, len(bare) + len(made)))
         return GateVerdict(best=best, scores=scores, baseline=baseline)
+
+    def _needed(self, runs: int) -> float:
+        """What the best draft has to gain: the margin, and more than one run's worth, because one run may change by chance."""
+        return max(self.margin, min(1.0, 1.5 / runs))
 
     def _tasks_for(self, group: RolloutGroup) -> list[PracticeTask]:
         families = {self.family_of(r.episode.id) for r in group.rollouts}

@@ -10,7 +10,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langchain_reflect import Learner
 from langchain_reflect.errors import InvalidInput, ModelMissing
 from langchain_reflect.index.exact import ExactIndex
-from langchain_reflect.practising import PracticeTask, apractice, practice
+from langchain_reflect.practising import PracticeTask, ReplayGate, apractice, practice
 from langchain_reflect.reflection.policy import GateVerdict
 from langchain_reflect.testing.models import ScriptedChatModel
 from langchain_reflect.testing.simulated import SimulatedModel
@@ -269,3 +269,8 @@ def test_no_draft_gets_past_the_gate_while_outcomes_start_reflection(open_learne
 
 def house_rule_without_reference(*, inputs, outputs):
     return (0.0, RULE)
+
+
+@pytest.mark.parametrize(("runs", "needed"), [(1, 1.0), (2, 0.75), (4, 0.375), (6, 0.25), (100, 0.05)])
+def test_one_lucky_run_gets_no_draft_past_the_gate(runs, needed):
+    assert ReplayGate(runner=None, tasks=(), family_of={}.get)._needed(runs) == needed
