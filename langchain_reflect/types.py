@@ -122,6 +122,10 @@ class Episode(Noun):
     usage: Usage = Usage()
     parent_id: UUID | None = None
     """Episode of the enclosing wrapped graph, if nested."""
+    run_ids: tuple[UUID, ...] = ()
+    """Root run ids of the runs that resumed it, oldest first; its first run has the episode's own id. An outcome may name any of them."""
+    forked_from: UUID | None = None
+    """Episode whose checkpoint this run began at, if it replayed or forked one."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     """The run's metadata, for finding the episode again (`metadata={"ticket": "T-1042"}`)."""
 

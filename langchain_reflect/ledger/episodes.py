@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, exists, func, or_, select
 
 from langchain_reflect.errors import EpisodeNotFound
-from langchain_reflect.ledger import outcomes, tables
+from langchain_reflect.ledger import outcomes, runs, tables
 from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, Rollout, now
 
 _COLUMNS = [c.name for c in tables.episodes.columns]
@@ -23,6 +23,7 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
         "usage": episode.usage.model_dump(),
         "metadata": episode.metadata,
         "shown": list(episode.shown),
+        "run_ids": [str(run_id) for run_id in episode.run_ids],
     }
     row = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
     statement = insert(tables.episodes).values(row)
@@ -31,6 +32,8 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
     statement = insert(tables.trajectories).values(packed)
     connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_={"data": statement.excluded.data}))
     _save_metadata(connection, episode)
+    runs.adopt(connection, episode)
+    runs.leave_behind(connection, episode)
     for exposure in exposures:
         values = exposure.model_dump() | {"shown": int(exposure.shown)}
         connection.execute(insert(tables.exposures).values(values).on_conflict_do_nothing())
@@ -48,8 +51,9 @@ def _save_metadata(connection: Connection, episode: Episode) -> None:
 
 
 def load(connection: Connection, episode_id: UUID) -> Episode:
-    """One episode with its trajectory."""
-    found = _with_trajectories(connection, select(tables.episodes).where(tables.episodes.c.id == episode_id))
+    """One episode with its trajectory, by its id or by that of a run that resumed it."""
+    wanted = tables.episodes.c.id == runs.episode_of(connection, episode_id)
+    found = _with_trajectories(connection, select(tables.episodes).where(wanted))
     if not found:
         raise EpisodeNotFound(f"no episode {str(episode_id)!r} in the ledger; `reflect episodes` lists them")
     return found[0]
@@ -61,20 +65,22 @@ def find(
     namespace: Namespace | None,
     graph: str | None,
     status: EpisodeStatus | None,
+    thread_id: str | None,
     metadata: Mapping[str, JsonValue] | None,
+    trajectories: bool,
     limit: int,
 ) -> list[Episode]:
     """Episodes that match, newest first."""
     table = tables.episodes
     query = select(table).order_by(table.c.started_at.desc(), table.c.id).limit(limit)
-    wanted: dict[str, Namespace | str | None] = {"namespace": namespace, "graph": graph, "status": status}
+    wanted: dict[str, Namespace | str | None] = {"namespace": namespace, "graph": graph, "status": status, "thread_id": thread_id}
     for column, value in wanted.items():
         if value is not None:
             query = query.where(table.c[column] == value)
     pairs = tables.episode_metadata.c
     for key, given in (metadata or {}).items():
         query = query.where(exists().where(and_(pairs.episode_id == table.c.id, pairs.key == key, pairs.value == json.dumps(given))))
-    return _with_trajectories(connection, query)
+    return _found(connection, query, trajectories=trajectories)
 
 
 def judged(
@@ -103,7 +109,7 @@ def judged(
         query = query.where(_unreflected_or_reopened())
     judged_at = select(func.max(given.recorded_at)).where(given.episode_id == table.id).scalar_subquery()
     query = query.order_by(*((judged_at.desc(), table.id) if newest else (table.started_at, table.id)))
-    return _with_trajectories(connection, query) if trajectories else [_episode(row, None) for row in connection.execute(query)]
+    return _found(connection, query, trajectories=trajectories)
 
 
 def _within(namespace: Namespace | None, graph: str | None, ids: Collection[UUID] | None) -> list[ColumnElement[bool]]:
@@ -173,6 +179,10 @@ def exposures_of(connection: Connection, *, episode_id: UUID | None, lesson_id: 
     if lesson_id is not None:
         query = query.where(table.c.lesson_id == lesson_id)
     return [Exposure(**(row._asdict() | {"shown": bool(row.shown)})) for row in connection.execute(query)]
+
+
+def _found(connection: Connection, query: Select[Any], *, trajectories: bool) -> list[Episode]:
+    return _with_trajectories(connection, query) if trajectories else [_episode(row, None) for row in connection.execute(query)]
 
 
 def _with_trajectories(connection: Connection, query: Select[Any]) -> list[Episode]:

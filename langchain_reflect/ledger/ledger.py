@@ -9,16 +9,17 @@ import os
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, func, select
 
 from langchain_reflect.errors import InvalidInput
-from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, tables
+from langchain_reflect.ledger import episodes, lessons, migrations, outcomes, runs, tables
 from langchain_reflect.ledger.engine import Durability, open_engine, transaction, url_of
 from langchain_reflect.ledger.episodes import judged as judged_episodes
 from langchain_reflect.ledger.episodes import retry_parked as free_parked
@@ -88,7 +89,7 @@ class Ledger:
                 episodes.save(connection, episode, exposures)
 
     def episode(self, episode_id: UUID | str) -> Episode:
-        """One episode with its trajectory.
+        """One episode with its trajectory, by its id or by that of a run that resumed it.
 
         Raises:
             EpisodeNotFound: The id is unknown.
@@ -102,12 +103,23 @@ class Ledger:
         namespace: Namespace | None = None,
         graph: str | None = None,
         status: EpisodeStatus | None = None,
+        thread_id: str | None = None,
         metadata: Mapping[str, JsonValue] | None = None,
+        trajectories: bool = True,
         limit: int = 100,
     ) -> list[Episode]:
-        """Episodes that match all that is given, newest first."""
+        """Episodes that match all that is given, newest first; without `trajectories` their `steps` and `result` are empty."""
+        wanted: dict[str, Any] = {"namespace": namespace, "graph": graph, "status": status, "thread_id": thread_id, "metadata": metadata}
         with self._read() as connection:
-            return episodes.find(connection, namespace=namespace, graph=graph, status=status, metadata=metadata, limit=limit)
+            return episodes.find(connection, **wanted, trajectories=trajectories, limit=limit)
+
+    def sweep(self, older_than: timedelta = timedelta(hours=1)) -> int:
+        """Mark episodes as `abandoned` that began longer ago than this and still run; returns their number.
+
+        One that does go on corrects its status as it ends.
+        """
+        with self._write() as connection:
+            return runs.sweep(connection, before=now() - older_than)
 
     def exposures(self, *, episode_id: UUID | str | None = None, lesson_id: str | None = None) -> list[Exposure]:
         """Exposures of an episode, of a lesson, or all."""
@@ -124,7 +136,7 @@ class Ledger:
         is later. The episode may be recorded later.
 
         Args:
-            episode_id: Id of the episode, which is the run's root `run_id`.
+            episode_id: Id of the episode, which is the run's root `run_id` (or that of a run that resumed it).
             **given: `reward` in [0, 1] or a bool; `feedback` text; `source`, default `user`; `key` that tells several outcomes of
                 one source apart; `observed_at`, default now; `detail`, plain JSON; `strict`: another content for a known key is an
                 error.
@@ -153,8 +165,8 @@ class Ledger:
 
     def outcomes(self, episode_id: UUID | str) -> list[Outcome]:
         """The outcomes that count for an episode, oldest judgement first; empty if there are none."""
-        wanted = outcomes.episode_id_of(episode_id)
         with self._read() as connection:
+            wanted = runs.episode_of(connection, outcomes.episode_id_of(episode_id))
             return outcomes.by_episode(connection, [wanted]).get(wanted, [])
 
     def rollouts(

@@ -13,8 +13,20 @@ from langchain_reflect.errors import LedgerTooNew
 from langchain_reflect.ledger import tables
 from langchain_reflect.types import now
 
+
+def _add_resumed_runs(connection: Connection) -> None:
+    """An episode may be made of several runs, and may fork from another."""
+    tables.runs.create(connection)
+    connection.execute(text("ALTER TABLE episodes ADD COLUMN run_ids JSON DEFAULT '[]' NOT NULL"))
+    connection.execute(
+        text(f"ALTER TABLE episodes ADD COLUMN forked_from {'UUID' if connection.dialect.name == 'postgresql' else 'CHAR(32)'}")
+    )
+    connection.execute(text("CREATE INDEX episodes_by_thread ON episodes (thread_id)"))
+
+
 MIGRATIONS: Final[dict[str, Callable[[Connection], None]]] = {
     "0001_first_schema": tables.metadata.create_all,
+    "0002_resumed_runs": _add_resumed_runs,
 }
 """Name -> what it does, in order. Names are never changed or removed."""
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, select
 from typing_extensions import TypedDict
 
 from langchain_reflect.errors import InvalidInput, OutcomeConflict
-from langchain_reflect.ledger import tables
+from langchain_reflect.ledger import runs, tables
 from langchain_reflect.redaction import Redact, redact_json
 from langchain_reflect.types import Outcome, now
 
@@ -119,6 +119,7 @@ def record(connection: Connection, outcome: Outcome, *, strict: bool) -> Outcome
         OutcomeConflict: `strict` and another content is known for the same (episode, source, key).
     """
     table = tables.outcomes
+    outcome = outcome.model_copy(update={"episode_id": runs.episode_of(connection, outcome.episode_id)})
     episode = select(tables.episodes.c.id).where(tables.episodes.c.id == outcome.episode_id)
     connection.execute(episode.with_for_update(read=True, key_share=True))  # a reflection must not mark it as seen meanwhile
     same = (table.c.episode_id == outcome.episode_id, table.c.source == outcome.source, table.c.key == outcome.key)

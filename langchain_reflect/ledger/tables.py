@@ -92,8 +92,18 @@ episodes = Table(
     Column("usage", _json(), nullable=False),
     Column("parent_id", Uuid),
     Column("metadata", _json(), nullable=False),
+    Column("run_ids", _json(), nullable=False, server_default="[]"),
+    Column("forked_from", Uuid),
+    Index("episodes_by_thread", "thread_id"),
     Index("episodes_by_time", "namespace", "graph", "started_at"),
     Index("episodes_by_task", "namespace", "graph", "task_key"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Uuid, primary_key=True, doc="root run id of a run that resumed an episode"),
+    Column("episode_id", Uuid, nullable=False),
 )
 
 trajectories = Table(

@@ -1,0 +1,52 @@
+"""Rows of runs that resumed an episode, and what becomes of episodes that nobody resumes.
+
+A run that goes on after an interrupt or an error has a run id of its own but belongs to the episode it continues. Outcomes may name either
+id and may come before the run is known; they end up with the episode whatever the order.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from langchain_reflect.ledger import tables
+from langchain_reflect.types import Episode
+
+
+def episode_of(connection: Connection, run_id: UUID) -> UUID:
+    """Id of the episode that a run belongs to: the run's own id unless it resumed one."""
+    found = connection.execute(select(tables.runs.c.episode_id).where(tables.runs.c.run_id == run_id)).scalar()
+    return run_id if found is None else found
+
+
+def adopt(connection: Connection, episode: Episode) -> None:
+    """Note the runs that resumed an episode, and give it the outcomes that named them before they were known."""
+    insert, table = tables.insert(connection.dialect.name), tables.outcomes
+    for run_id in episode.run_ids:
+        noted = insert(tables.runs).values(run_id=run_id, episode_id=episode.id).on_conflict_do_nothing()
+        if connection.execute(noted).rowcount == 0:
+            continue
+        named_it = connection.execute(select(table).where(table.c.episode_id == run_id))
+        early = [row._asdict() | {"episode_id": episode.id} for row in named_it]
+        if early:
+            connection.execute(insert(table).on_conflict_do_nothing(), early)
+            connection.execute(delete(table).where(table.c.episode_id == run_id))
+            connection.execute(delete(tables.reflected).where(tables.reflected.c.episode_id == episode.id))
+
+
+def leave_behind(connection: Connection, episode: Episode) -> None:
+    """A thread that goes on with a new question abandons the episode that waited for an answer."""
+    if episode.thread_id is None or episode.parent_id is not None:
+        return
+    table = tables.episodes
+    waiting = and_(table.c.thread_id == episode.thread_id, table.c.namespace == episode.namespace, table.c.graph == episode.graph)
+    older = and_(table.c.status == "interrupted", table.c.started_at < episode.started_at, table.c.id != episode.id)
+    connection.execute(update(table).where(waiting, older).values(status="abandoned"))
+
+
+def sweep(connection: Connection, *, before: datetime) -> int:
+    """Mark episodes that began before a time and still run as abandoned; returns their number."""
+    table = tables.episodes
+    return connection.execute(
+        update(table).where(table.c.status == "running", table.c.started_at < before).values(status="abandoned")
+    ).rowcount
