@@ -107,6 +107,7 @@ class Learner:
             floor=self.settings.floor,
             holdout=self.settings.holdout,
             withhold=self.settings.withhold,
+            unit=self.settings.unit,
             deadline=self.settings.deadline,
         )
         self._reflecting = threading.Lock()
@@ -156,7 +157,7 @@ class Learner:
             nodes: Names of the nodes that see lessons, or a function of the name; default all that may call a model.
             verifier: Judges each run as it ends, in place of the learner's.
             metadata: Whether checkpoints carry the episode's id.
-            **per_graph: `namespace`, `k`, `max_tokens`, `floor`, `holdout`, `withhold`, `deadline` for this graph.
+            **per_graph: `namespace`, `k`, `max_tokens`, `floor`, `holdout`, `withhold`, `unit`, `deadline`, `durable_start` for this graph.
 
         Raises:
             InvalidInput: An option cannot be meant.
@@ -187,13 +188,14 @@ class Learner:
         return record_node(self._service(per_graph, None), graph=graph, task=task)
 
     def _service(self, per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None) -> AgentService:
-        policy = {name: value for name, value in per_graph.items() if name != "namespace"}
+        policy = {name: value for name, value in per_graph.items() if name not in ("namespace", "durable_start")}
         return AgentService(
             recaller=self.recaller,
             recorder=self.recorder,
             ledger=self.ledger,
             policy=replace(self._policy, **policy),
             namespace=per_graph.get("namespace", self.settings.namespace),
+            durable_start=per_graph.get("durable_start", self.settings.durable_start),
             verifier=verifier or self._verifier,
             on_outcome=self._judged,
             redact=self._redact,

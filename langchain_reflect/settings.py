@@ -39,8 +39,12 @@ class ReflectSettings(BaseSettings):
     """Share of episodes that get no lessons, so that uplift can be measured."""
     withhold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Probability of withholding an eligible lesson; None: 0.25 while candidate, 0.05 while active."""
+    unit: Literal["thread", "episode"] = "thread"
+    """What holdout and withholding are drawn for: a conversation as a whole, or each run."""
     deadline: float = Field(default=0.3, gt=0.0)
     """Most seconds that recall may delay a run."""
+    durable_start: bool = False
+    """Whether a run waits until its start is in the ledger, so that one that is killed leaves an episode."""
     review: Literal["none", "required"] = "none"
     """Whether new lessons wait for a person."""
     reflect: Literal["background", "inline", "manual"] = "background"
@@ -63,7 +67,9 @@ class Options(TypedDict, total=False):
     floor: float | None
     holdout: float
     withhold: float | None
+    unit: Literal["thread", "episode"]
     deadline: float
+    durable_start: bool
     review: Literal["none", "required"]
     reflect: Literal["background", "inline", "manual"]
     durability: Literal["full", "fast"]
@@ -78,7 +84,9 @@ class PerGraph(TypedDict, total=False):
     floor: float | None
     holdout: float
     withhold: float | None
+    unit: Literal["thread", "episode"]
     deadline: float
+    durable_start: bool
 
 
 def settings_from(settings: ReflectSettings | None, given: Mapping[str, Any]) -> ReflectSettings:

@@ -77,8 +77,15 @@ class OpenEpisode:
     placement: Placement = field(default_factory=Placement)
     in_state: bool = False
     """Whether a node of the user's own graph has taken the block, so that no view shows it a second time."""
-    begun_elsewhere: bool = False
-    """Whether the ledger knows better what was shown, because another process opened the episode."""
+    place: str = ""
+    """Where in the graphs around it the run takes place: LangGraph's checkpoint namespace; empty at the root."""
+    run_id: UUID | None = None
+    """Root run id of this run; another than the episode's if the run resumes it."""
+    resumed: bool = False
+    """Whether this run continues an episode that has a row in the ledger, or may have one."""
+    earlier: Episode | None = None
+    """That row, once it has been read."""
+    forked_from: UUID | None = None
     children: int = 0
     """Episodes of wrapped graphs inside this one, so far."""
 
@@ -198,11 +205,33 @@ def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Expos
         model=model_of(steps),
         usage=total_usage(steps),
         parent_id=episode.parent.id if episode.parent else None,
+        run_ids=(episode.run_id,) if episode.resumed and episode.run_id not in (None, episode.id) else (),
+        forked_from=episode.forked_from,
         metadata={
             clean_text(key, clean): plain(value, clean) for key, value in episode.metadata.items() if not str(key).startswith(_INTERNAL)
         },
     )
     return stored, _exposures(episode)
+
+
+def joined(earlier: Episode, later: Episode) -> Episode:
+    """An episode and the run that resumed it, as one."""
+    return later.model_copy(
+        update={
+            "task": earlier.task or later.task,
+            "task_key": earlier.task_key or later.task_key,
+            "arm": earlier.arm,
+            "started_at": min(earlier.started_at, later.started_at),
+            "steps": earlier.steps + later.steps,
+            "shown": earlier.shown or later.shown,
+            "model": later.model or earlier.model,
+            "usage": earlier.usage + later.usage,
+            "parent_id": earlier.parent_id or later.parent_id,
+            "metadata": earlier.metadata | later.metadata,
+            "run_ids": earlier.run_ids + tuple(run_id for run_id in later.run_ids if run_id not in earlier.run_ids),
+            "forked_from": earlier.forked_from or later.forked_from,
+        }
+    )
 
 
 def _task_key(episode: OpenEpisode) -> str | None:

@@ -6,18 +6,16 @@ from uuid import UUID
 
 from langchain_reflect.agents.episodes import OpenEpisode
 from langchain_reflect.agents.health import Health
+from langchain_reflect.agents.threads import Past
 from langchain_reflect.ledger.outcomes import OutcomeFields
-from langchain_reflect.types import Episode, Outcome
+from langchain_reflect.types import Outcome
 from langchain_reflect.verifiers import judge as ask
 
 Verify = Callable[..., Any]
 
 
-class Keeps(Protocol):
-    """What keeps outcomes, and knows episodes that another process began."""
-
-    def episode(self, episode_id: UUID) -> Episode:
-        """One episode."""
+class Keeps(Past, Protocol):
+    """What keeps outcomes, and knows episodes of other processes."""
 
     def record_outcome(self, episode_id: UUID, **given: Unpack[OutcomeFields]) -> Outcome:
         """Keep a judgement."""

@@ -18,8 +18,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from langchain_reflect.agents.episodes import METADATA_KEY, OpenEpisode, current_episode, new_id
+from langchain_reflect.agents.opening import AboutFields, TaskReader
 from langchain_reflect.agents.placement import Where, append_block, has_block, place
-from langchain_reflect.agents.service import AgentService, TaskReader
+from langchain_reflect.agents.service import AgentService
 from langchain_reflect.recording.tracer import snapshot
 
 _AGENT: Final = "agent"
@@ -74,7 +75,7 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         episode_id = _episode_id(request.state)
         episode = self.service.shared.kept(episode_id)
         if episode is None and episode_id is not None:
-            episode = self.service.shared.keep(self.service.open(request.state, None, episode_id=episode_id, **self._about()))
+            episode = self.service.shared.keep(self.service.open(request.state, None, **self._about(episode_id)))
         if episode is None:
             return handler(request)
         call = self._call_begins(request, episode)
@@ -95,7 +96,7 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         episode_id = _episode_id(request.state)
         episode = self.service.shared.kept(episode_id)
         if episode is None and episode_id is not None:
-            episode = self.service.shared.keep(await self.service.aopen(request.state, None, episode_id=episode_id, **self._about()))
+            episode = self.service.shared.keep(await self.service.aopen(request.state, None, **self._about(episode_id)))
         if episode is None:
             return await handler(request)
         call = self._call_begins(request, episode)
@@ -120,8 +121,8 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
             await self.service.asettle()
         return None
 
-    def _about(self) -> dict[str, Any]:
-        return {"graph": self.graph, "task": self.task, "owner": self, "traced": False}
+    def _about(self, episode_id: UUID | None = None) -> AboutFields:
+        return {"graph": self.graph, "task": self.task, "owner": self, "traced": False, "episode_id": episode_id}
 
     def _opened(self, episode: OpenEpisode | None) -> dict[str, Any] | None:
         if episode is None:

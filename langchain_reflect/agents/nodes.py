@@ -20,7 +20,8 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.runtime import get_runtime
 
 from langchain_reflect.agents.episodes import OpenEpisode, current_episode
-from langchain_reflect.agents.service import AgentService, TaskReader
+from langchain_reflect.agents.opening import AboutFields, TaskReader
+from langchain_reflect.agents.service import AgentService
 from langchain_reflect.recording.tracer import snapshot
 
 _KEYS = ("lessons", "episode_id")
@@ -34,7 +35,7 @@ def retrieve_node(service: AgentService, *, graph: str = "agent", task: TaskRead
         graph: Name of the graph in its episodes.
         task: Reads the task's text from the state; default: the last message of the user.
     """
-    about = {"graph": graph, "task": task, "traced": False}
+    about: AboutFields = {"graph": graph, "task": task, "traced": False}
 
     def retrieve(state: Any) -> dict[str, Any]:
         episode = current_episode()
@@ -91,7 +92,7 @@ def _finish(service: AgentService, state: Any, graph: str, task: TaskReader | No
     except ValueError:
         service.health.note("no episode_id", "nothing recorded: the state has no 'episode_id'; retrieve_node writes it")
         return
-    episode = service.shared.kept(episode_id) or service.continued(episode_id, state, graph=graph, task=task)
+    episode = service.shared.kept(episode_id) or service.continued(state, graph=graph, task=task, traced=False, episode_id=episode_id)
     if episode is not None:
         episode.tape.output = snapshot({key: value for key, value in values.items() if key not in _KEYS})
         service.finish(episode)

@@ -1,8 +1,6 @@
 """Which lessons a run gets: those the caller forces, or those recall finds before its deadline, or none."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -10,6 +8,7 @@ from langchain_reflect.agents.deadline import Late
 from langchain_reflect.agents.episodes import OpenEpisode, Shown
 from langchain_reflect.agents.forced import Forced
 from langchain_reflect.agents.shared import Shared
+from langchain_reflect.agents.threads import Found
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import placebo, render
 from langchain_reflect.types import Lesson, Namespace, Recalled
@@ -35,14 +34,24 @@ def forced_lessons(force: Forced, policy: RecallPolicy) -> Shown | None:
     return None
 
 
-def asking(recaller: Recalls, episode: OpenEpisode, policy: RecallPolicy, force: Forced) -> Callable[[], Shown]:
-    """The call that asks recall; the episode's id is the unit that chance is drawn for, unless the caller wants it treated."""
-    unit = None if force.arm == "treated" else str(episode.id)
-    ask = partial(recaller.recall, episode.task, namespace=episode.namespace, policy=policy, unit=unit, episode_id=episode.id)
-    return lambda: shown_of(ask())
+def asking(recaller: Recalls | None, episode: OpenEpisode, policy: RecallPolicy, force: Forced) -> Callable[[str, UUID], Shown]:
+    """The call that asks recall for a task, on behalf of the episode of an id.
+
+    Chance is drawn for the thread, so that a conversation is treated alike from turn to turn, or for the episode; not at all if the caller
+    wants the run treated.
+    """
+    thread = episode.thread_id if policy.unit == "thread" else None
+
+    def ask(task: str, episode_id: UUID) -> Shown:
+        if recaller is None or not task.strip():
+            return Shown()
+        unit = None if force.arm == "treated" else thread or str(episode_id)
+        return shown_of(recaller.recall(task, namespace=episode.namespace, policy=policy, unit=unit, episode_id=episode_id))
+
+    return ask
 
 
-def in_time(recall: Callable[[], Shown], deadline: float, shared: Shared) -> Shown:
+def in_time(recall: Callable[[], Found], deadline: float, shared: Shared) -> Found:
     """What recall gives before the deadline; nothing if it is late or fails."""
     try:
         return shared.calls.run(recall, deadline)
@@ -50,7 +59,7 @@ def in_time(recall: Callable[[], Shown], deadline: float, shared: Shared) -> Sho
         return _failed(error, deadline, shared)
 
 
-async def ain_time(recall: Callable[[], Shown], deadline: float, shared: Shared) -> Shown:
+async def ain_time(recall: Callable[[], Found], deadline: float, shared: Shared) -> Found:
     """Async `in_time`; the event loop is never blocked."""
     try:
         return await shared.calls.arun(recall, deadline)
@@ -58,13 +67,13 @@ async def ain_time(recall: Callable[[], Shown], deadline: float, shared: Shared)
         return _failed(error, deadline, shared)
 
 
-def _failed(error: Exception, deadline: float, shared: Shared) -> Shown:
+def _failed(error: Exception, deadline: float, shared: Shared) -> Found:
     if isinstance(error, Late):
         hint = f"recall took longer than deadline={deadline} s (the first one may still load the embedder), so this run gets no lessons"
         shared.health.note("recall late", hint, error=error)
-        return Shown(note="late")
+        return Found(Shown(note="late"))
     shared.health.note("recall failed", f"recall failed, so this run gets no lessons: {type(error).__name__}: {error}", error=error)
-    return Shown(note=f"failed: {type(error).__name__}: {error}")
+    return Found(Shown(note=f"failed: {type(error).__name__}: {error}"))
 
 
 def shown_of(recalled: Recalled) -> Shown:
@@ -77,8 +86,3 @@ def shown_of(recalled: Recalled) -> Shown:
         arm=recalled.arm,
         note=recalled.note,
     )
-
-
-def again(shown: Shown, episode_id: UUID) -> Shown:
-    """The same lessons for the episode that continues a thread."""
-    return replace(shown, exposures=tuple(e.model_copy(update={"episode_id": episode_id}) for e in shown.exposures))

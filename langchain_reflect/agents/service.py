@@ -7,35 +7,26 @@ guess would mix tenants.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol
-from uuid import UUID
+from typing import Any, Protocol, Unpack
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import var_child_runnable_config
 
-from langchain_reflect.agents.episodes import OpenEpisode, Shown, announce, close_episode, episode_in, new_id, to_episode
-from langchain_reflect.agents.forced import in_force
+from langchain_reflect.agents.episodes import OpenEpisode, announce, close_episode, joined, to_episode
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.judging import Keeps, Verify, judge
-from langchain_reflect.agents.namespaces import check_namespace, fill_namespace
-from langchain_reflect.agents.recalling import Recalls, again, ain_time, asking, forced_lessons, in_time
+from langchain_reflect.agents.namespaces import check_namespace
+from langchain_reflect.agents.opening import About, AboutFields, Opener, Search, inherit
+from langchain_reflect.agents.recalling import Recalls, ain_time, in_time
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput, TaskNotFound
 from langchain_reflect.recall.policy import RecallPolicy
-from langchain_reflect.recording.plain import plain
 from langchain_reflect.recording.task import task_of
-from langchain_reflect.recording.tracer import Tape
 from langchain_reflect.redaction import Redact, redact
 from langchain_reflect.types import Episode, Exposure, Namespace, Outcome
-
-TaskReader = Callable[[Any], str]
-
-_INPUT_AS_TASK: Final = 2_000
-"""Most characters of an input that stands for a task that could not be read."""
 
 
 class Records(Protocol):
@@ -43,7 +34,13 @@ class Records(Protocol):
 
     write_before_return: bool
 
-    def submit(self, make: Callable[[], tuple[Episode, tuple[Exposure, ...]]], then: Callable[[Episode], None] | None = None) -> None:
+    def submit(
+        self,
+        make: Callable[[], tuple[Episode, tuple[Exposure, ...]]],
+        then: Callable[[Episode], None] | None = None,
+        *,
+        after_others: bool = False,
+    ) -> None:
         """Queue an episode."""
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -77,6 +74,8 @@ class AgentService:
     verifier: Verify | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     redact: Redact = redact
+    durable_start: bool = False
+    """Whether a run waits until its start is in the ledger, so that a process that is killed leaves an episode."""
     shared: Shared = field(default_factory=Shared, repr=False)
 
     def __post_init__(self) -> None:
@@ -89,119 +88,61 @@ class AgentService:
 
     # Opening
 
-    def open(self, given: Any, config: RunnableConfig | None, **options: Any) -> OpenEpisode | None:
+    def open(self, given: Any, config: RunnableConfig | None, **about: Unpack[AboutFields]) -> OpenEpisode | None:
         """Begin the episode of a run; None if that fails, and then the run goes on without us.
 
         Args:
             given: The graph's input.
             config: The run's config.
-            **options: See `_prepare`.
+            **about: See `About`.
         """
         try:
-            episode, recall = self._prepare(given, config, **options)
-            if recall is not None:
-                episode.shown = in_time(recall, self.policy.deadline, self.shared)
-            return self._opened(episode)
+            episode, search = self._begin(given, config, About(**about))
+            if search is not None:
+                inherit(episode, in_time(search.here(), self.policy.deadline, self.shared))
+            self._opened(episode)
+            if self._begun_ahead(episode):
+                self._check_written(self._flush_start())
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
             return None
+        return episode
 
-    async def aopen(self, given: Any, config: RunnableConfig | None, **options: Any) -> OpenEpisode | None:
+    async def aopen(self, given: Any, config: RunnableConfig | None, **about: Unpack[AboutFields]) -> OpenEpisode | None:
         """Async `open`; the event loop is never blocked."""
         try:
-            episode, recall = self._prepare(given, config, **options)
-            if recall is not None:
-                episode.shown = await ain_time(recall, self.policy.deadline, self.shared)
-            return self._opened(episode)
+            episode, search = self._begin(given, config, About(**about))
+            if search is not None:
+                rest = await search.after_mark(self.policy.deadline)
+                inherit(episode, await ain_time(rest, self.policy.deadline, self.shared))
+            self._opened(episode)
+            if self._begun_ahead(episode):
+                self._check_written(await self.shared.calls.arun(self._flush_start, 2 * self.policy.deadline))
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
             return None
+        return episode
 
-    def _prepare(
-        self,
-        given: Any,
-        config: RunnableConfig | None,
-        *,
-        graph: str,
-        bound: RunnableConfig | None = None,
-        task: TaskReader | None = None,
-        owner: object = None,
-        traced: bool = True,
-        resumes: bool = False,
-        episode_id: UUID | None = None,
-    ) -> tuple[OpenEpisode, Callable[[], Shown] | None]:
-        """The episode without its lessons, and the call that gets them (None if there is nothing to ask).
+    def _begin(self, given: Any, config: RunnableConfig | None, about: About) -> tuple[OpenEpisode, Search | None]:
+        opener = Opener(recaller=self.recaller, ledger=self.ledger, policy=self.policy, namespace=self.namespace, shared=self.shared)
+        return opener.begin(given, config, about)
 
-        Args:
-            given: The graph's input.
-            config: The run's config.
-            graph: The graph's name.
-            bound: Config that is bound to the graph.
-            task: Reads the task from the input.
-            owner: Token of the wrapper.
-            traced: Whether callbacks show the run's root with the episode's run id.
-            resumes: Whether the input continues a thread instead of asking something new.
-            episode_id: Id of an episode that was opened before.
-        """
-        configs: list[RunnableConfig] = [c for c in (var_child_runnable_config.get(), bound, config) if c]
-        configurable = _merged(configs, "configurable")
-        parent = next((e for c in reversed(configs) if (e := episode_in(c.get("callbacks")))), None)
-        force = in_force()
-        chosen, root = (episode_id, episode_id) if episode_id else self._ids(config, bound, parent, configurable)
-        thread = configurable.get("thread_id")
-        episode = OpenEpisode(
-            id=chosen,
-            graph=graph,
-            task="",
-            namespace=fill_namespace(self.namespace, configurable),
-            thread_id=None if thread is None else str(thread),
-            parent=parent,
-            record=force.record,
-            owner=owner,
-            given=given,
-            metadata=_merged(configs, "metadata"),
-            tape=Tape(root if traced else None),
-        )
-        if parent is not None:
-            parent.tape.mute(root)
-        given_lessons = forced_lessons(force, self.policy)
-        known = self.shared.of_thread(episode) if resumes else None
-        if known is not None:
-            episode.task, episode.shown = known[0], given_lessons or again(known[1], chosen)
-            return episode, None
-        episode.task, readable = self._task(given, task, resumes=resumes)
-        if given_lessons is not None or self.recaller is None or not readable:
-            episode.shown = given_lessons or Shown()
-            return episode, None
-        return episode, asking(self.recaller, episode, self.policy, force)
-
-    def _ids(
-        self, config: RunnableConfig | None, bound: RunnableConfig | None, parent: OpenEpisode | None, configurable: Mapping[str, Any]
-    ) -> tuple[UUID, UUID]:
-        """Id of the episode and of the root run: equal, unless the caller uses one run id twice."""
-        wanted: Any = (config or {}).get("run_id") or (bound or {}).get("run_id")
-        if wanted is None:
-            made = new_id() if parent is None else parent.next_child(str(configurable.get("checkpoint_ns") or ""))
-            return made, made
-        root = wanted if isinstance(wanted, UUID) else UUID(str(wanted))
-        return self.shared.episode_id(root), root
-
-    def _task(self, given: Any, read: TaskReader | None, *, resumes: bool) -> tuple[str, bool]:
-        """The task's text and whether recall may use it; an input that cannot be read stands for itself, so that the episode is kept."""
-        try:
-            if read is not None:
-                return _read_task(read, given), True
-            return task_of(given), True
-        except Exception as error:  # noqa: BLE001 - `task=` is the user's code, and the run must go on
-            if resumes:
-                return "", False
-            self.health.note("task not found", f"no lessons for this run: {error}", error=error)
-        return str(plain(given))[:_INPUT_AS_TASK], False
-
-    def _opened(self, episode: OpenEpisode) -> OpenEpisode:
+    def _opened(self, episode: OpenEpisode) -> None:
         self.shared.remember_thread(episode)
         announce(episode)
-        return episode
+
+    def _begun_ahead(self, episode: OpenEpisode) -> bool:
+        if self.durable_start and self.recorder is not None and episode.record:
+            self.begin(episode)
+            return True
+        return False
+
+    def _flush_start(self) -> bool:
+        return self.recorder is None or self.recorder.flush(self.policy.deadline)
+
+    def _check_written(self, written: bool) -> None:  # noqa: FBT001 - one value
+        if not written:
+            self.health.note("start not written", f"a started run was not written ahead within deadline={self.policy.deadline} s")
 
     def _failed_to_open(self, error: Exception) -> None:
         if isinstance(error, InvalidInput):
@@ -214,17 +155,15 @@ class AgentService:
     def begin(self, episode: OpenEpisode) -> None:
         """Record an episode as running, so that a run that never gets to its end leaves a trace."""
         if self.recorder is not None and episode.record:
-            self.recorder.submit(partial(self._record, episode))
+            self.recorder.submit(partial(self._record, episode), after_others=episode.resumed)
 
-    def continued(self, episode_id: UUID, given: Any, *, graph: str, task: TaskReader | None) -> OpenEpisode | None:
-        """An episode that another process opened, without asking for lessons again; None if that fails."""
+    def continued(self, given: Any, **about: Unpack[AboutFields]) -> OpenEpisode | None:
+        """The episode of an id that another process opened, without asking for lessons again; None if that fails."""
         try:
-            episode, _ = self._prepare(given, None, graph=graph, task=task, traced=False, episode_id=episode_id)
+            return self._begin(given, None, About(**about))[0]
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
             return None
-        episode.begun_elsewhere = True
-        return episode
 
     # Closing
 
@@ -238,6 +177,7 @@ class AgentService:
         """
         try:
             close_episode(episode, error)
+            self.shared.remember_thread(episode)
             if episode.shown.block and not episode.placed and episode.status == "ok":
                 hint = f"lessons for {episode.graph!r} were shown to no model: no node has messages; inject= puts them into its state"
                 self.health.note("not placed", hint, level=logging.INFO)
@@ -246,7 +186,7 @@ class AgentService:
             verify = verifier or self.verifier
             judging = partial(self._judge, episode, verify) if verify is not None and episode.status == "ok" else None
             last = self.shared.kept(episode.id) is None
-            self.recorder.submit(partial(self._record, episode, last=last), judging)
+            self.recorder.submit(partial(self._record, episode, last=last), judging, after_others=episode.resumed)
             if self.recorder.write_before_return and not _in_event_loop():
                 self.recorder.flush()
         except Exception as failed:  # noqa: BLE001 - the agent's run must go on
@@ -265,13 +205,12 @@ class AgentService:
             with suppress(TaskNotFound):
                 episode.task = task_of(first)
         stored, exposures = to_episode(episode, self.redact)
-        if last:
-            episode.tape.events = []
-        if episode.begun_elsewhere and self.ledger is not None:
+        if episode.resumed and self.ledger is not None:
             with suppress(EpisodeNotFound):
-                earlier = self.ledger.episode(episode.id)
-                kept = {name: getattr(earlier, name) for name in ("started_at", "shown", "arm", "task", "task_key")}
-                stored = stored.model_copy(update=kept)
+                episode.earlier = episode.earlier or self.ledger.episode(episode.id)
+                stored = joined(episode.earlier, stored)
+        if last:
+            episode.tape.events, episode.earlier = [], None
         return stored, exposures
 
     def _judge(self, episode: OpenEpisode, verify: Verify, _: Episode) -> None:
@@ -280,22 +219,6 @@ class AgentService:
         outcome = judge(episode, verify, self.ledger, self.health)
         if outcome is not None and self.on_outcome is not None:
             self.on_outcome(outcome)
-
-
-def _read_task(read: Callable[[Any], object], given: Any) -> str:
-    text = read(given)
-    if not isinstance(text, str) or not text.strip():
-        raise TaskNotFound(f"task= returned {text!r}; expected the task's text")
-    return text
-
-
-def _merged(configs: list[RunnableConfig], key: str) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for config in configs:
-        value = config.get(key)
-        if isinstance(value, Mapping):
-            merged.update(value)
-    return merged
 
 
 def _in_event_loop() -> bool:

@@ -6,8 +6,9 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from langchain_reflect.agents.deadline import DaemonCalls
-from langchain_reflect.agents.episodes import OpenEpisode, Shown
+from langchain_reflect.agents.episodes import OpenEpisode
 from langchain_reflect.agents.health import Health
+from langchain_reflect.agents.threads import Before
 
 _RUN_IDS: Final = 10_000
 _THREADS: Final = 2_000
@@ -23,7 +24,8 @@ class Shared:
         self.calls = DaemonCalls()
         self._lock = threading.Lock()
         self._attempts: OrderedDict[UUID, int] = OrderedDict()
-        self._threads: OrderedDict[tuple[str, ...], tuple[str, Shown]] = OrderedDict()
+        self._threads: OrderedDict[tuple[str, ...], Before] = OrderedDict()
+        self._by_id: OrderedDict[UUID, Before] = OrderedDict()
         self._open: OrderedDict[UUID, OpenEpisode] = OrderedDict()
 
     def episode_id(self, run_id: UUID) -> UUID:
@@ -34,14 +36,26 @@ class Shared:
         return run_id if attempt == 1 else uuid5(run_id, f"attempt-{attempt}")
 
     def remember_thread(self, episode: OpenEpisode) -> None:
-        """Remember what was asked and shown last in the episode's thread."""
+        """Remember the thread's last episode, as it is now: what was asked and shown, and whether it has ended."""
         if episode.thread_id is not None:
+            before = Before(episode.id, episode.namespace, episode.status, episode.task, episode.shown)
             with self._lock:
-                _remember(self._threads, _thread(episode), (episode.task, episode.shown), _THREADS)
+                for key in {_thread(episode), _thread(episode, exact=False)}:
+                    _remember(self._threads, key, before, _THREADS)
+                _remember(self._by_id, episode.id, before, _THREADS)
 
-    def of_thread(self, episode: OpenEpisode) -> tuple[str, Shown] | None:
-        """Task and lessons of the last episode of the same thread, graph and namespace."""
-        return self._threads.get(_thread(episode))
+    def of_id(self, episode_id: UUID) -> Before | None:
+        """An episode of a thread by its id, if this process remembers it."""
+        return self._by_id.get(episode_id)
+
+    def of_thread(self, episode: OpenEpisode, *, exact: bool = True) -> Before | None:
+        """The last episode of the same thread, graph and namespace.
+
+        Args:
+            episode: The one that begins.
+            exact: Of the same task in the graph around it, which a resumed run needs; else of the same node, in any turn of the thread.
+        """
+        return self._threads.get(_thread(episode, exact=exact))
 
     def keep(self, episode: OpenEpisode | None) -> OpenEpisode | None:
         """Keep an open episode for `kept`."""
@@ -60,9 +74,10 @@ class Shared:
             self._open.pop(episode_id, None)
 
 
-def _thread(episode: OpenEpisode) -> tuple[str, ...]:
+def _thread(episode: OpenEpisode, *, exact: bool = True) -> tuple[str, ...]:
     """A thread belongs to one namespace: equal thread ids of two tenants are two threads."""
-    return (*episode.namespace, episode.graph, episode.thread_id or "")
+    place = episode.place if exact else "|".join(part.split(":")[0] for part in episode.place.split("|"))
+    return (*episode.namespace, episode.graph, episode.thread_id or "", place)
 
 
 def _remember(known: "OrderedDict[Any, Any]", key: Any, value: Any, limit: int) -> None:

@@ -21,8 +21,9 @@ from langgraph.types import Command
 from langchain_reflect.agents.episodes import METADATA_KEY, OpenEpisode, collect_episodes, current_episode
 from langchain_reflect.agents.forced import forced
 from langchain_reflect.agents.judging import Verify
+from langchain_reflect.agents.opening import AboutFields, TaskReader
 from langchain_reflect.agents.placement import Where
-from langchain_reflect.agents.service import AgentService, TaskReader
+from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.view import Inject, NodeChoice, View, ViewOptions, clone, innermost, is_reflected, view_nodes
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.recording.tracer import AsyncEpisodeHandler, EpisodeHandler
@@ -190,7 +191,7 @@ class Reflected:
     def _is_local(self) -> bool:
         return isinstance(self, Pregel)
 
-    def _about(self, given: Any) -> dict[str, Any]:
+    def _about(self, given: Any) -> AboutFields:
         reflection = self._reflection
         return {
             "graph": reflection.name or cast("Any", self).get_name(),
@@ -199,6 +200,7 @@ class Reflected:
             "owner": reflection.options,
             "traced": self._is_local(),
             "resumes": given is None or isinstance(given, Command),
+            "saver": getattr(self, "checkpointer", None),
         }
 
     def _note_output(self, episode: OpenEpisode, chunk: Any, kwargs: Mapping[str, Any]) -> None:

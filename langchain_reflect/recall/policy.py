@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.types import LessonStatus
@@ -27,6 +28,9 @@ class RecallPolicy:
     """Probability, 0 to 1, with which an eligible lesson is left out of a run; None: 0.25 for a candidate, 0.05 for an active lesson."""
     deadline: float = 0.3
     """Seconds that an agent run waits for recall, more than 0."""
+    unit: Literal["thread", "episode"] = "thread"
+    """What holdout and withholding are drawn for: `thread` treats a conversation alike in all its turns (a run without a thread stands for
+    itself); `episode` draws for every run."""
     salt: str = ""
     """Changes which runs fall into which arm."""
 
@@ -38,6 +42,8 @@ class RecallPolicy:
             _check("floor", self.floor, -1, 1)
         if self.withhold is not None:
             _check("withhold", self.withhold, 0, 1)
+        if self.unit not in ("thread", "episode"):
+            raise InvalidInput(f"unit={self.unit!r} is unknown: expected 'thread' or 'episode'.")
         if not (_number(self.deadline) and self.deadline > 0):
             raise InvalidInput(f"deadline={self.deadline!r} is out of range: expected seconds greater than 0.")
 

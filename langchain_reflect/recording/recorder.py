@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, Protocol, Self
 
 from langchain_reflect.errors import InvalidInput
@@ -40,6 +39,7 @@ class EpisodeStore(Protocol):
 class _Job:
     make: Callable[[], Record]
     then: Callable[[Episode], None] | None
+    after_others: bool
 
 
 class Recorder:
@@ -76,14 +76,15 @@ class Recorder:
         record = (episode, exposures)
         self.submit(lambda: record)
 
-    def submit(self, make: Callable[[], Record], then: Callable[[Episode], None] | None = None) -> None:
+    def submit(self, make: Callable[[], Record], then: Callable[[Episode], None] | None = None, *, after_others: bool = False) -> None:
         """Queue an episode that is still to be made from the run's objects.
 
         Args:
             make: Builds the episode, in the writer's thread.
             then: Called with it once it is kept, in the writer's thread.
+            after_others: Build it only when all that was queued before is in the ledger.
         """
-        job = _Job(make, then)
+        job = _Job(make, then, after_others)
         if self._pid != os.getpid():
             self._reset()  # threads do not survive a fork; what the parent had queued, the parent writes
         with self._changed:
@@ -140,9 +141,9 @@ class Recorder:
                 if not self._changed.wait_for(lambda: self._waiting or self._closed, _IDLE) or not self._waiting:
                     self._thread = None
                     return
-                batch = list(islice(self._waiting, _BATCH))
-                for _ in batch:
-                    self._waiting.popleft()
+                batch = [self._waiting.popleft()]
+                while self._waiting and len(batch) < _BATCH and not self._waiting[0].after_others:
+                    batch.append(self._waiting.popleft())
                 self._busy = True
             try:
                 self._write(batch)

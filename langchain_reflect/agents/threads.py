@@ -1,0 +1,257 @@
+"""What a run inherits from its thread: the episode it resumes, the one it forks from, and the lessons that stay in the prompt.
+
+A run that continues a thread after an interrupt, an error or a crash continues its episode. Which one that is stands in the thread's
+newest checkpoint; where checkpoints carry no mark (`metadata=False`), the ledger's newest episode of the thread is meant. All of this reads
+a saver or a ledger, so it is done where recall is done: off the event loop and under recall's deadline.
+
+Lessons are pinned to a thread: a further question keeps the block of the one before unless recall brings a lesson that is not in it, or one
+in it may not be shown any more. So a provider's prompt cache stays valid, and "yes, do that" does not lose its lessons.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Protocol
+from uuid import UUID
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+
+from langchain_reflect.agents.episodes import METADATA_KEY, OpenEpisode, Shown
+from langchain_reflect.errors import EpisodeNotFound, LessonNotFound, TaskNotFound
+from langchain_reflect.recall.policy import RecallPolicy
+from langchain_reflect.recall.rendering import placebo, render
+from langchain_reflect.recording.task import task_of
+from langchain_reflect.types import SERVABLE, Episode, EpisodeStatus, Exposure, Lesson, Namespace, Revision
+
+Intent = Literal["new", "resume", "fork"]
+
+_SAVER: Final = "__pregel_checkpointer"
+"""Key of `configurable` under which LangGraph hands a nested graph the saver of the graph around it."""
+_RESUMABLE: Final[frozenset[EpisodeStatus]] = frozenset(
+    {"running", "error", "interrupted", "handoff", "drained", "cancelled", "closed_early", "abandoned"}
+)
+
+
+class Past(Protocol):
+    """What knows the episodes of other processes."""
+
+    def episode(self, episode_id: UUID) -> Episode:
+        """One episode."""
+
+    def episodes(
+        self, *, namespace: Namespace | None, graph: str | None, thread_id: str | None, trajectories: bool, limit: int
+    ) -> list[Episode]:
+        """Episodes of a thread, newest first."""
+
+    def exposures(self, *, episode_id: UUID | None) -> list[Exposure]:
+        """What an episode was shown."""
+
+    def lesson(self, lesson_id: str) -> Lesson:
+        """A lesson as it is now."""
+
+    def revisions(self, lesson_id: str) -> list[Revision]:
+        """A lesson as it was."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """An earlier episode of the thread."""
+
+    id: UUID
+    namespace: Namespace
+    status: EpisodeStatus
+    task: str
+    shown: Shown | None = None
+    """None if it is not known what it was shown."""
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a run that brings no new question continues it."""
+        return self.status in _RESUMABLE
+
+
+@dataclass(frozen=True)
+class Found:
+    """Lessons for a run, and what it inherits."""
+
+    shown: Shown = field(default_factory=Shown)
+    resumes: Before | None = None
+    forked_from: UUID | None = None
+    task: str = ""
+    """What the thread was asked, where the run's input does not say."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a checkpoint tells."""
+
+    episode_id: UUID | None = None
+    task: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lookup:
+    """Finds what a run inherits; to be called where waiting is allowed.
+
+    Args:
+        episode: The run's own episode as it would be if it inherited nothing.
+        intent: Whether the run asks something new, continues its thread, or begins at a chosen checkpoint.
+        task: What recall is asked for; empty if the run's input does not say.
+        recall: Gives lessons for a task, for the episode of an id.
+        forced: Lessons that the caller decided on.
+        remembered: The last episode of the thread (or of the node in the thread) in this process.
+        of_id: An episode of this process by its id.
+        mark: Reads the checkpoint that the run begins at.
+        ledger: Knows the episodes of other processes.
+        policy: For lessons that have to be rendered again.
+    """
+
+    episode: OpenEpisode
+    intent: Intent
+    task: str
+    recall: Callable[[str, UUID], Shown]
+    forced: Shown | None = None
+    remembered: Before | None = None
+    of_id: Callable[[UUID], Before | None] = lambda _: None
+    mark: Callable[[], Mark] = Mark
+    ledger: Past | None = None
+    policy: RecallPolicy = field(default_factory=RecallPolicy)
+
+    def __call__(self) -> Found:
+        """What the run inherits, and its lessons."""
+        own = self.episode.id
+        if self.intent == "new":
+            return Found(self.forced or self._pinned(self.recall(self.task, own)))
+        mark = self.mark()
+        before = self._before(mark) if self.intent == "resume" else None
+        if before is None:
+            task = self.task or mark.task
+            forked_from = mark.episode_id if self.intent == "fork" else None
+            return Found(self.forced or self.recall(task, own), forked_from=forked_from, task=task)
+        task, chosen = before.task or mark.task or self.task, before.id if before.is_resumable else own
+        shown = self.forced or (self.recall(task, chosen) if before.shown is None else again(before.shown, chosen))
+        return Found(shown, resumes=before if before.is_resumable else None, task=task)
+
+    def _before(self, mark: Mark) -> Before | None:
+        if mark.episode_id is None:
+            return self.remembered or self._newest()
+        found = self.of_id(mark.episode_id) or self._stored(mark.episode_id)
+        if found is None:  # its process died before it was written
+            return Before(mark.episode_id, self.episode.namespace, "running", mark.task)
+        return found if found.namespace == self.episode.namespace else None  # a saver may be shared by tenants, episodes are not
+
+    def _stored(self, episode_id: UUID) -> Before | None:
+        try:
+            return self._read(self.ledger.episode(episode_id)) if self.ledger else None
+        except EpisodeNotFound:
+            return None
+
+    def _newest(self) -> Before | None:
+        """The thread's newest episode, also of another process; graphs inside graphs are found by their own marks only."""
+        episode = self.episode
+        if self.ledger is None or episode.thread_id is None or episode.place or episode.parent is not None:
+            return None
+        found = self.ledger.episodes(
+            namespace=episode.namespace, graph=episode.graph, thread_id=episode.thread_id, trajectories=False, limit=5
+        )
+        newest = next((e for e in found if e.parent_id is None and e.id != episode.id), None)
+        return None if newest is None else self._read(newest)
+
+    def _read(self, earlier: Episode) -> Before:
+        shown = shown_before(self.ledger, earlier, self.policy) if self.ledger else None
+        return Before(earlier.id, earlier.namespace, earlier.status, earlier.task, shown)
+
+    def _pinned(self, fresh: Shown) -> Shown:
+        if self.episode.thread_id is None or fresh.note in ("no lessons", "forced"):
+            return fresh
+        before = self.remembered or self._newest()
+        pinned = before.shown if before else None
+        if pinned is None or not pinned.block or pinned.arm != fresh.arm or not set(fresh.lessons) <= set(pinned.lessons):
+            return fresh
+        if fresh.lessons != pinned.lessons and self.ledger is not None and not all(_still_served(self.ledger, t) for t in pinned.texts):
+            return fresh
+        if any(_revisions(fresh).get(lesson) not in (None, revision) for lesson, revision in _revisions(pinned).items()):
+            return fresh
+        kept = again(pinned, self.episode.id)
+        withheld = tuple(e for e in fresh.exposures if e.lesson_id not in {x.lesson_id for x in kept.exposures})
+        return replace(kept, exposures=kept.exposures + withheld)
+
+
+def again(shown: Shown, episode_id: UUID) -> Shown:
+    """The same lessons for another episode."""
+    return replace(shown, exposures=tuple(e.model_copy(update={"episode_id": episode_id}) for e in shown.exposures))
+
+
+def shown_before(ledger: Past, earlier: Episode, policy: RecallPolicy) -> Shown | None:
+    """What an episode of another process was shown, without lessons that have been retired since; None if nothing is left of it."""
+    exposures = tuple(ledger.exposures(episode_id=earlier.id))
+    if earlier.arm == "placebo":
+        return Shown(placebo(policy.max_tokens), arm="placebo", exposures=exposures)
+    if earlier.arm == "holdout":
+        return Shown(arm="holdout", exposures=exposures, note="holdout")
+    if not earlier.shown:
+        return None
+    revisions = {e.lesson_id: e.revision for e in exposures}
+    lessons = [found for id_ in earlier.shown if (found := _as_shown(ledger, id_, revisions.get(id_))) is not None]
+    if not lessons:
+        return None
+    ids = tuple(lesson.id for lesson in lessons)
+    return Shown(render(lessons, ids=ids, max_tokens=policy.max_tokens), ids, tuple(lessons), exposures)
+
+
+def _as_shown(ledger: Past, lesson_id: str, revision: int | None) -> Lesson | None:
+    try:
+        lesson = ledger.lesson(lesson_id)
+        if lesson.status not in SERVABLE:
+            return None
+        if revision in (None, lesson.revision):
+            return lesson
+        return next((r.lesson for r in ledger.revisions(lesson_id) if r.lesson.revision == revision), lesson)
+    except LessonNotFound:
+        return None
+
+
+def _still_served(ledger: Past, text: object) -> bool:
+    return not isinstance(text, Lesson) or _as_shown(ledger, text.id, None) is not None
+
+
+def _revisions(shown: Shown) -> Mapping[str, int]:
+    return {text.id: text.revision for text in shown.texts if isinstance(text, Lesson)}
+
+
+# Checkpoints
+
+
+def saver_of(own: object, configurable: Mapping[str, Any]) -> BaseCheckpointSaver[Any] | None:
+    """The saver that a graph will use: its own, or that of the graph around it."""
+    for saver in (own, configurable.get(_SAVER)):
+        if isinstance(saver, BaseCheckpointSaver):
+            return saver
+    return None
+
+
+def read_mark(saver: BaseCheckpointSaver[Any], configurable: Mapping[str, Any]) -> Mark:
+    """What the checkpoint tells at which a run with this configuration begins."""
+    return _mark_of(saver.get_tuple(_place(configurable)))
+
+
+async def read_mark_async(saver: BaseCheckpointSaver[Any], configurable: Mapping[str, Any]) -> Mark:
+    """Async `read_mark`."""
+    return _mark_of(await saver.aget_tuple(_place(configurable)))
+
+
+def _place(configurable: Mapping[str, Any]) -> RunnableConfig:
+    wanted = {key: configurable[key] for key in ("thread_id", "checkpoint_id") if configurable.get(key)}
+    return {"configurable": {**wanted, "checkpoint_ns": configurable.get("checkpoint_ns") or ""}}
+
+
+def _mark_of(found: CheckpointTuple | None) -> Mark:
+    """What a checkpoint tells of the episode that wrote it."""
+    if found is None:
+        return Mark()
+    text = (found.metadata or {}).get(METADATA_KEY)
+    try:
+        task = task_of(found.checkpoint.get("channel_values") or {})
+    except TaskNotFound:
+        task = ""
+    return Mark(UUID(str(text)) if text else None, task)
