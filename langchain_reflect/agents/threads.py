@@ -27,6 +27,8 @@ Intent = Literal["new", "resume", "fork"]
 
 _SAVER: Final = "__pregel_checkpointer"
 """Key of `configurable` under which LangGraph hands a nested graph the saver of the graph around it."""
+_UPDATES: Final = 20
+"""How many unmarked checkpoints are followed back to a marked one."""
 _RESUMABLE: Final[frozenset[EpisodeStatus]] = frozenset(
     {"running", "error", "interrupted", "handoff", "drained", "cancelled", "closed_early", "abandoned"}
 )
@@ -231,13 +233,26 @@ def saver_of(own: object, configurable: Mapping[str, Any]) -> BaseCheckpointSave
 
 
 def read_mark(saver: BaseCheckpointSaver[Any], configurable: Mapping[str, Any]) -> Mark:
-    """What the checkpoint tells at which a run with this configuration begins."""
-    return _mark_of(saver.get_tuple(_place(configurable)))
+    """What the checkpoint tells at which a run with this configuration begins.
+
+    `update_state` leaves checkpoints without a mark; they belong to the episode that they were made after.
+    """
+    first = found = saver.get_tuple(_place(configurable))
+    for _ in range(_UPDATES):
+        if found is None or _marked(found) or found.parent_config is None:
+            break
+        found = saver.get_tuple(found.parent_config)
+    return Mark(_marked(found), _task(first))
 
 
 async def read_mark_async(saver: BaseCheckpointSaver[Any], configurable: Mapping[str, Any]) -> Mark:
     """Async `read_mark`."""
-    return _mark_of(await saver.aget_tuple(_place(configurable)))
+    first = found = await saver.aget_tuple(_place(configurable))
+    for _ in range(_UPDATES):
+        if found is None or _marked(found) or found.parent_config is None:
+            break
+        found = await saver.aget_tuple(found.parent_config)
+    return Mark(_marked(found), _task(first))
 
 
 def _place(configurable: Mapping[str, Any]) -> RunnableConfig:
@@ -245,13 +260,13 @@ def _place(configurable: Mapping[str, Any]) -> RunnableConfig:
     return {"configurable": {**wanted, "checkpoint_ns": configurable.get("checkpoint_ns") or ""}}
 
 
-def _mark_of(found: CheckpointTuple | None) -> Mark:
-    """What a checkpoint tells of the episode that wrote it."""
-    if found is None:
-        return Mark()
-    text = (found.metadata or {}).get(METADATA_KEY)
+def _marked(found: CheckpointTuple | None) -> UUID | None:
+    text = (found.metadata or {}).get(METADATA_KEY) if found else None
+    return UUID(str(text)) if text else None
+
+
+def _task(found: CheckpointTuple | None) -> str:
     try:
-        task = task_of(found.checkpoint.get("channel_values") or {})
+        return task_of((found.checkpoint.get("channel_values") if found else None) or {})
     except TaskNotFound:
-        task = ""
-    return Mark(UUID(str(text)) if text else None, task)
+        return ""
