@@ -54,3 +54,14 @@ def service(recaller: TwoLessons, recorder: Recorder, ledger: Ledger) -> AgentSe
     return AgentService(
         recaller=recaller, recorder=recorder, ledger=ledger, policy=RecallPolicy(deadline=20.0)
     )  # other work must not fail a test
+
+
+@pytest.fixture
+def statuses(ledger: Ledger, recorder: Recorder) -> Callable[[], list[str]]:
+    """How the episodes so far ended, oldest first."""
+
+    def read() -> list[str]:
+        recorder.flush()
+        return [e.status for e in reversed(ledger.episodes())]
+
+    return read

@@ -1,7 +1,6 @@
 """How runs end, what nests, and what else can be wrapped."""
 
 import asyncio
-import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from operator import add
@@ -16,7 +15,6 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
-from langgraph.runtime import RunControl
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
@@ -32,125 +30,6 @@ MARK = "<lessons"
 
 def graph_of(node, **compiled):
     return StateGraph(MessagesState).add_node("node", node).add_edge(START, "node").compile(**compiled)
-
-
-@pytest.fixture
-def statuses(ledger, recorder):
-    def read():
-        recorder.flush()
-        return [e.status for e in reversed(ledger.episodes())]
-
-    return read
-
-
-# Statuses
-
-
-def test_ok(service, statuses):
-    reflected(single(TellingModel()), service).invoke(ASKED)
-    assert statuses() == ["ok"]
-
-
-def test_error_keeps_type_message_and_trajectory(service, ledger, recorder):
-    def fail(state):
-        raise ValueError("no such city")
-
-    with pytest.raises(ValueError, match="no such city"):
-        reflected(graph_of(fail), service).invoke(ASKED)
-    recorder.flush()
-    [episode] = ledger.episodes()
-    assert (episode.status, episode.error) == ("error", "ValueError: no such city")
-    assert episode.steps[0].error == "ValueError: no such city"
-
-
-def test_interrupted_dynamically_and_statically(service, statuses):
-    def ask(state):
-        return {"messages": [AIMessage(interrupt("sure?"))]}
-
-    wrapped = reflected(graph_of(ask, checkpointer=InMemorySaver()), service)
-    assert "__interrupt__" in wrapped.invoke(ASKED, THREAD)
-    static = reflected(single(TellingModel(), checkpointer=InMemorySaver(), interrupt_before=["chat"]), service)
-    static.invoke(ASKED, THREAD)
-    assert statuses() == ["interrupted", "interrupted"]
-
-
-def test_a_resumed_run_has_the_same_task_and_lessons(service, ledger, recorder, recaller):
-    model = TellingModel()
-
-    def ask(state):
-        interrupt("sure?")
-        return {"messages": [model.invoke(state["messages"])]}
-
-    wrapped = reflected(graph_of(ask, checkpointer=InMemorySaver()), service)
-    wrapped.invoke(ASKED, THREAD)
-    wrapped.invoke(Command(resume="yes"), THREAD)
-    recorder.flush()
-    assert {e.task for e in ledger.episodes()} == {"How is the weather in Rome?"}
-    assert MARK in str(model.prompts)
-    assert len(recaller.asked) == 1
-
-
-def test_handoff_reaches_the_real_parent(service, statuses):
-    def hand_over(state):
-        return Command(goto="other", graph=Command.PARENT)
-
-    child = reflected(graph_of(hand_over), service)
-    builder = StateGraph(MessagesState).add_node("child", child, destinations=("other",))
-    builder.add_node("other", lambda s: {"messages": [AIMessage("other")]}).add_edge(START, "child")
-    result = builder.compile().invoke(ASKED)
-    assert result["messages"][-1].content == "other"
-    assert statuses() == ["handoff"]
-
-
-def test_drained(service, statuses):
-    control = RunControl()
-    control.request_drain("deploy")
-    wrapped = reflected(counting(TellingModel(), checkpointer=InMemorySaver()), service)
-    with pytest.raises(Exception, match="drained"):
-        wrapped.invoke({**ASKED, "log": []}, THREAD, control=control)
-    assert statuses() == ["drained"]
-
-
-def test_closed_early_also_by_the_garbage_collector(service, statuses):
-    wrapped = reflected(counting(TellingModel()), service)
-    for _ in wrapped.stream({**ASKED, "log": []}):
-        break
-    stream = wrapped.stream({**ASKED, "log": []})
-    next(stream)
-    del stream
-    gc.collect()
-    assert statuses() == ["closed_early", "closed_early"]
-
-
-def test_a_stream_that_is_never_read_makes_no_episode(service, statuses):
-    reflected(single(TellingModel()), service).stream(ASKED)
-    assert statuses() == []
-
-
-async def test_cancelled(service, statuses):
-    seen = []
-
-    async def slow(state):
-        try:
-            await asyncio.sleep(30)
-        except asyncio.CancelledError:
-            seen.append("node")
-            raise
-
-    wrapped = reflected(graph_of(slow), service)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(wrapped.ainvoke(ASKED), 0.1)
-    assert seen == ["node"]
-    assert await asyncio.to_thread(statuses) == ["cancelled"]
-
-
-def test_keyboard_interrupt_is_cancelled(service, statuses):
-    def stop(state):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        reflected(graph_of(stop), service).invoke(ASKED)
-    assert statuses() == ["cancelled"]
 
 
 # Trajectories
@@ -219,7 +98,7 @@ def test_nodes_and_tools_find_the_current_episode(service):
     assert current_episode() is None
 
 
-def test_collecting_works_in_threads_and_tasks(service):
+def test_123_episodes_are_collected_in_threads_and_tasks(service):
     wrapped = reflected(asynchronous(TellingModel()), service)
 
     async def several():
@@ -235,28 +114,7 @@ def test_collecting_works_in_threads_and_tasks(service):
     assert len(batched) == 3
 
 
-def test_nested_wrapped_graphs_link_to_their_parent_and_record_once(service, ledger, recorder):
-    inner_model, outer_model = TellingModel(), TellingModel()
-    child = reflected(single(inner_model), service)
-
-    def ask(state):
-        return {"messages": [outer_model.invoke(state["messages"])]}
-
-    builder = StateGraph(MessagesState).add_node("child", child).add_node("ask", ask)
-    outer = reflected(builder.add_edge(START, "child").add_edge("child", "ask").compile(name="outer"), service)
-    with collect_episodes() as episodes:
-        outer.invoke(ASKED)
-    recorder.flush()
-    parent, nested = (ledger.episode(e.id) for e in episodes)
-    assert (parent.graph, nested.graph) == ("outer", "single")
-    assert nested.parent_id == parent.id
-    assert [s.kind for s in nested.steps] == ["model"]
-    assert sum(s.kind == "model" for s in parent.steps) == 1
-    for model in (inner_model, outer_model):
-        assert ["".join(str(m.content) for m in p).count(MARK) for p in model.prompts] == [1]
-
-
-def test_nothing_leaks_to_the_consumer_of_a_stream(service):
+def test_122_nothing_leaks_to_the_consumer_of_a_stream(service):
     for _ in reflected(counting(TellingModel()), service).stream({**ASKED, "log": []}):
         assert current_episode() is None
 
