@@ -21,7 +21,7 @@ from langchain_reflect.errors import EpisodeNotFound, LessonNotFound, TaskNotFou
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import placebo, render
 from langchain_reflect.recording.task import task_of
-from langchain_reflect.types import SERVABLE, Episode, EpisodeStatus, Exposure, Lesson, Namespace, Revision
+from langchain_reflect.types import SERVABLE, Episode, EpisodeStatus, Exposure, Lesson, LessonText, Namespace, Revision
 
 Intent = Literal["new", "resume", "fork"]
 
@@ -170,13 +170,19 @@ class Lookup:
         pinned = before.shown if before else None
         if pinned is None or not pinned.block or pinned.arm != fresh.arm or not set(fresh.lessons) <= set(pinned.lessons):
             return fresh
-        if fresh.lessons != pinned.lessons and self.ledger is not None and not all(_still_served(self.ledger, t) for t in pinned.texts):
-            return fresh
-        if any(_revisions(fresh).get(lesson) not in (None, revision) for lesson, revision in _revisions(pinned).items()):
+        if not all(self._stands(text, fresh) for text in pinned.texts):
             return fresh
         kept = again(pinned, self.episode.id)
         withheld = tuple(e for e in fresh.exposures if e.lesson_id not in {x.lesson_id for x in kept.exposures})
         return replace(kept, exposures=kept.exposures + withheld)
+
+    def _stands(self, text: LessonText, fresh: Shown) -> bool:
+        """Whether a pinned lesson may still be shown and still says the same."""
+        if not isinstance(text, Lesson):
+            return True
+        recalled = next((t for t in fresh.texts if isinstance(t, Lesson) and t.id == text.id), None)
+        now = recalled or (_as_shown(self.ledger, text.id, None) if self.ledger else text)
+        return now is not None and now.text == text.text
 
 
 def again(shown: Shown, episode_id: UUID) -> Shown:
@@ -211,14 +217,6 @@ def _as_shown(ledger: Past, lesson_id: str, revision: int | None) -> Lesson | No
         return next((r.lesson for r in ledger.revisions(lesson_id) if r.lesson.revision == revision), lesson)
     except LessonNotFound:
         return None
-
-
-def _still_served(ledger: Past, text: object) -> bool:
-    return not isinstance(text, Lesson) or _as_shown(ledger, text.id, None) is not None
-
-
-def _revisions(shown: Shown) -> Mapping[str, int]:
-    return {text.id: text.revision for text in shown.texts if isinstance(text, Lesson)}
 
 
 # Checkpoints
