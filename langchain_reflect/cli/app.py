@@ -26,6 +26,7 @@ app.command("import")(episodes.import_)
 app.command("reflect")(loop.reflect)
 app.command("recall")(loop.recall)
 app.command("reindex")(loop.reindex)
+app.command("sweep")(loop.sweep)
 app.add_typer(lessons.app, name="lessons")
 app.command("doctor")(doctor.doctor)
 

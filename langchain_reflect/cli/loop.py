@@ -1,5 +1,6 @@
-"""`reflect reflect`, `recall` and `reindex`: the steps of the loop, by hand."""
+"""`reflect reflect`, `recall`, `reindex` and `sweep`: the steps of the loop, by hand."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,6 +66,20 @@ def reindex(context: typer.Context, json: Json = False) -> None:
         emit_json({"lessons": count})
     else:
         show(f"Indexed {count} lessons.")
+
+
+def sweep(
+    context: typer.Context,
+    older_than: Annotated[float, typer.Option(min=0.0, help="Hours that a run may take.")] = 1.0,
+    json: Json = False,
+) -> None:
+    """Mark runs that began long ago and never ended as abandoned, because their process was killed. One that does end corrects that."""
+    with open_ledger(context) as ledger:
+        count = ledger.sweep(timedelta(hours=older_than))
+    if json:
+        emit_json({"abandoned": count})
+    else:
+        show(f"Abandoned {count} episodes.")
 
 
 def _row(edit: "AppliedEdit") -> tuple[str, str, str, str]:

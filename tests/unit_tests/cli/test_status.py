@@ -1,5 +1,7 @@
+from datetime import timedelta
+
 from langchain_reflect import Ledger
-from langchain_reflect.types import ReflectionReport
+from langchain_reflect.types import ReflectionReport, now
 
 EPISODE = "00000000-0000-7000-8000-000000000001"
 
@@ -29,3 +31,11 @@ def test_parked_episodes_are_counted_and_their_reason_is_shown(run, home, ledger
     found = run("--path", home, "status", "--json").json
     assert (found["parked_episodes"], found["awaiting_reflection"]) == (1, 0)
     assert found["parked"] == ["group 'x' is parked: no usable answer"]
+
+
+def test_sweep_abandons_runs_that_never_ended(run, home, ledger: Ledger):
+    running = ledger.episode(EPISODE).model_copy(update={"status": "running", "started_at": now() - timedelta(hours=3)})
+    ledger.save_episode(running)
+    assert run("--path", home, "sweep", "--older-than", "4", "--json").json == {"abandoned": 0}
+    assert run("--path", home, "sweep").out == "Abandoned 1 episodes.\n"
+    assert ledger.episode(EPISODE).status == "abandoned"
