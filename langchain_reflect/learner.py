@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from langchain_reflect.agents.middleware import ReflectMiddleware
 
 R = TypeVar("R", bound=Runnable[Any, Any])
+M = TypeVar("M", bound=BaseChatModel)
 logger = logging.getLogger(__name__)
 _BATCH: Final = 200
 
@@ -174,6 +175,12 @@ class Learner:
 
         self.warm_up(only_if_used=True)
         return ReflectMiddleware(self._service(per_graph, None), where=where)
+
+    def lesson_aware(self, model: M, *, where: Literal["system", "human"] = "system") -> M:
+        """The same chat model, which shows the lessons of the wrapped run it is called in; for nodes that make their own prompts."""
+        from langchain_reflect.agents.aware import lesson_aware
+
+        return lesson_aware(model, where=where)
 
     def retrieve_node(self, *, graph: str = "agent", task: Callable[[Any], str] | None = None, **per_graph: Unpack[PerGraph]) -> Any:
         """A node for a hand-made `StateGraph` that writes `lessons` (text) and `episode_id` into the state."""
