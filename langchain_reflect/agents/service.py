@@ -178,7 +178,7 @@ class AgentService:
         try:
             close_episode(episode, error)
             self.shared.remember_thread(episode)
-            if episode.shown.block and not episode.placed and episode.status == "ok":
+            if episode.shown.block and not episode.placed and episode.status == "ok" and episode.given is not None and not episode.resumed:
                 hint = f"lessons for {episode.graph!r} were shown to no model: no node has messages; inject= puts them into its state"
                 self.health.note("not placed", hint, level=logging.INFO)
             if self.recorder is None or not episode.record:

@@ -14,10 +14,6 @@ from langchain_reflect.testing.conformance import AGENT_SCRIPT, ASKED, TellingMo
 MARK = "<lessons"
 
 
-def tree(run: Run) -> tuple[Any, ...]:
-    return run.name, run.run_type, bool(run.error), [tree(child) for child in run.child_runs]
-
-
 def flat(run: Run) -> list[Run]:
     return [run, *(found for child in run.child_runs for found in flat(child))]
 
@@ -30,22 +26,6 @@ def traced(graph: Any, given: Any, **config: Any) -> list[Run]:
     collector = RunCollectorCallbackHandler()
     graph.invoke(given, {"callbacks": [collector], **config})
     return roots(collector)
-
-
-async def traced_async(graph: Any, given: Any, **config: Any) -> list[Run]:
-    collector = RunCollectorCallbackHandler()
-    await graph.ainvoke(given, {"callbacks": [collector], **config})
-    return roots(collector)
-
-
-def test_121_the_trace_has_the_same_tree_and_one_root(each):
-    [bare], [wrapped] = traced(each.bare, each.subject.given), traced(each.wrapped, each.subject.given)
-    assert tree(wrapped) == tree(bare)
-
-
-async def test_121_also_asynchronously(each):
-    [bare], [wrapped] = await traced_async(each.bare, each.subject.given), await traced_async(each.wrapped, each.subject.given)
-    assert tree(wrapped) == tree(bare)
 
 
 def test_121_the_root_is_the_episode_and_model_calls_show_the_lessons(each):
@@ -71,19 +51,6 @@ async def test_122_the_consumer_of_a_stream_sees_no_episode_between_chunks(each,
     async for _ in each.wrapped.astream(each.subject.given, stream_mode=mode):
         assert current_episode() is None
     assert current_episode() is None
-
-
-async def test_123_the_caller_collects_the_episode_in_every_way_to_run(each):
-    given = each.subject.given
-    with collect_episodes() as episodes:
-        each.wrapped.invoke(given)
-        await each.wrapped.ainvoke(given)
-        list(each.wrapped.stream(given))
-        each.wrapped.batch([given, given])
-        await each.wrapped.abatch([given, given])
-        [_ async for _ in each.wrapped.astream_events(given, version="v2")]
-    assert len({e.id for e in episodes}) == 8
-    assert {e.status for e in episodes} == {"ok"}
 
 
 def test_123_a_checkpoint_tells_the_episode(pair, service):

@@ -1,11 +1,8 @@
-"""What the conformance checks of wrapped graphs stand on: graphs to try, a model that remembers its prompts, a comparison without ids.
-
-A check runs the same thing on a bare graph and on a wrapped one, and compares what `normal` leaves of both.
-"""
+"""Graphs to try, small and of every kind, and a model that answers alike whatever it is told and remembers its prompts."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from operator import add
 from typing import Annotated, Any, Final
 
@@ -21,11 +18,6 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
-
-from langchain_reflect.agents.episodes import METADATA_KEY
-
-_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(\+00:00|Z)?")
 
 
 class TellingModel(BaseChatModel):
@@ -239,23 +231,3 @@ SUBJECTS: Final = (
 def model_for(subject: Subject) -> TellingModel:
     """A model whose script fits a subject."""
     return TellingModel(script=AGENT_SCRIPT) if subject.build is agent else TellingModel()
-
-
-def normal(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
-    """What two runs of the same graph have in common: ids and times are masked, and our mark in the metadata is taken out."""
-    if isinstance(value, str):
-        return _TIME.sub("<time>", _ID.sub("<id>", value))
-    if isinstance(value, BaseMessage):
-        return (type(value).__name__, {k: normal(v) for k, v in value.model_dump().items()})
-    if isinstance(value, Mapping):
-        ours = {METADATA_KEY}
-        return {normal(k): normal(v) for k, v in value.items() if k != METADATA_KEY and not (isinstance(v, dict) and set(v) == ours)}
-    if isinstance(value, BaseException):
-        return (type(value).__name__, normal(str(value)))
-    if isinstance(value, BaseModel):
-        return (type(value).__name__, {k: normal(getattr(value, k)) for k in type(value).model_fields})
-    if is_dataclass(value) and not isinstance(value, type):
-        return (type(value).__name__, {f.name: normal(getattr(value, f.name)) for f in fields(value)})
-    if isinstance(value, list | tuple | set | frozenset):
-        return [normal(item) for item in value]
-    return normal(repr(value)) if not isinstance(value, int | float | type(None)) else value
