@@ -3,18 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+CONFORMANCE := tests/unit_tests/conformance tests/unit_tests/agents tests/integration_tests/test_agent_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test conformance lint format docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready-demo ## Watch an agent learn from its outcomes (ARGS="--quick" for a short run)
 	@$(BIN)/reflect demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## Run the tests (ARGS="-k recall" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
+
+conformance: $(VENV)/.ready-dev ## Prove that a wrapped graph is a drop-in replacement, statement by statement
+	@$(BIN)/python -m pytest -q -p langchain_reflect.testing.conformance.table $(CONFORMANCE) $(ARGS)
 
 lint: $(VENV)/.ready-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
