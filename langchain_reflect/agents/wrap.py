@@ -6,9 +6,10 @@ a `Pregel` does funnels through `stream` and `astream`; those two are overridden
 drawings do not show us.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
@@ -22,7 +23,7 @@ from langchain_reflect.agents.episodes import METADATA_KEY, OpenEpisode, collect
 from langchain_reflect.agents.forced import forced
 from langchain_reflect.agents.judging import Verify
 from langchain_reflect.agents.opening import AboutFields, TaskReader
-from langchain_reflect.agents.placement import Where
+from langchain_reflect.agents.placement import Where, restore
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.view import Inject, NodeChoice, View, ViewOptions, clone, innermost, is_reflected, view_nodes
 from langchain_reflect.errors import InvalidInput
@@ -130,14 +131,13 @@ class Reflected:
         if episode is None:
             yield from stream(input, config, **kwargs)
             return
-        handler = EpisodeHandler(episode.tape, episode, episode.depth)
+        handler, watch = EpisodeHandler(episode.tape, episode, episode.depth), self._watch(episode, kwargs)
         error: BaseException | None = None
         try:
             # Closing reaches the graph before the books are closed, also when the consumer stops early.
             with closing(stream(input, self._reflection.config_for(config, episode, handler, run_id=self._is_local()), **kwargs)) as chunks:
                 for chunk in chunks:
-                    self._note_output(episode, chunk, kwargs)
-                    yield chunk
+                    yield watch(chunk) if watch else chunk
         except BaseException as raised:
             error = raised
             raise
@@ -154,14 +154,13 @@ class Reflected:
             async for chunk in stream(input, config, **kwargs):
                 yield chunk
             return
-        handler = AsyncEpisodeHandler(episode.tape, episode, episode.depth)
+        handler, watch = AsyncEpisodeHandler(episode.tape, episode, episode.depth), self._watch(episode, kwargs)
         error: BaseException | None = None
         try:
             inner = stream(input, self._reflection.config_for(config, episode, handler, run_id=self._is_local()), **kwargs)
             async with aclosing(inner) as chunks:
                 async for chunk in chunks:
-                    self._note_output(episode, chunk, kwargs)
-                    yield chunk
+                    yield watch(chunk) if watch else chunk
         except BaseException as raised:
             error = raised
             raise
@@ -203,16 +202,28 @@ class Reflected:
             "saver": getattr(self, "checkpointer", None),
         }
 
-    def _note_output(self, episode: OpenEpisode, chunk: Any, kwargs: Mapping[str, Any]) -> None:
-        """A remote graph calls no local callbacks; its output is the last chunk of values."""
-        if self._is_local():
-            return
-        if isinstance(chunk, tuple):
-            *_, mode, chunk = chunk if len(chunk) > 1 else ("", *chunk)
-        else:
-            mode = kwargs.get("stream_mode")
-        if mode in ("values", ["values"]):
-            episode.tape.output = chunk
+    def _watch(self, episode: OpenEpisode, kwargs: Mapping[str, Any]) -> Callable[[Any], Any] | None:
+        """What is done with each chunk of the stream before it is passed on; nothing for most streams."""
+        if not self._is_local():
+            return partial(_note_output, episode, kwargs.get("stream_mode"))
+        modes = kwargs.get("stream_mode") or cast("Any", self).stream_mode
+        if not _TELL_INPUTS.isdisjoint([modes] if isinstance(modes, str) else modes):
+            return lambda chunk: restore(chunk, episode.placement) if episode.placement.used else chunk
+        return None
+
+
+_TELL_INPUTS: Final = frozenset({"tasks", "debug"})
+"""Stream modes that tell what `@task` functions are called with: a view's messages, if an `@entrypoint` passes them on."""
+
+
+def _note_output(episode: OpenEpisode, mode: object, chunk: Any) -> Any:
+    """A remote graph calls no local callbacks; its output is the last chunk of values."""
+    content = chunk
+    if isinstance(chunk, tuple):
+        *_, mode, content = chunk if len(chunk) > 1 else ("", *chunk)
+    if mode in ("values", ["values"]):
+        episode.tape.output = content
+    return chunk
 
 
 _CLASSES: Final[dict[type, type]] = {}
