@@ -96,7 +96,7 @@ class Learner:
         self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
         self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review, namespace=self.settings.namespace)
         self.recaller = Recaller(self.lessons, self.embedder)
-        self.recorder = Recorder(self.ledger)
+        self.recorder = Recorder(self.ledger, write_before_return=self.settings.record == "before_return")
         self.reflection = reflection or ReflectionPolicy()
         self.prompts = prompts
         self._model = model or self.settings.model

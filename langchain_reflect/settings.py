@@ -49,6 +49,8 @@ class ReflectSettings(BaseSettings):
     """Whether new lessons wait for a person."""
     reflect: Literal["background", "inline", "manual"] = "background"
     """When outcomes start a reflection: in a daemon thread, before `record_outcome` returns, or only on `learner.reflect()`."""
+    record: Literal["background", "before_return"] = "background"
+    """Whether a run's episode is written in a thread of its own, or is in the ledger when the run returns."""
     durability: Literal["full", "fast"] = "full"
     """`full`: what was acknowledged survives a power cut; `fast`: a killed process only."""
 
@@ -72,6 +74,7 @@ class Options(TypedDict, total=False):
     durable_start: bool
     review: Literal["none", "required"]
     reflect: Literal["background", "inline", "manual"]
+    record: Literal["background", "before_return"]
     durability: Literal["full", "fast"]
 
 

@@ -1,5 +1,6 @@
 """Which lessons a run gets: those the caller forces, or those recall finds before its deadline, or none."""
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
@@ -12,6 +13,8 @@ from langchain_reflect.agents.threads import Found
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.rendering import placebo, render
 from langchain_reflect.types import Lesson, Namespace, Recalled
+
+logger = logging.getLogger("langchain_reflect")
 
 
 class Recalls(Protocol):
@@ -52,22 +55,42 @@ def asking(recaller: Recalls | None, episode: OpenEpisode, policy: RecallPolicy,
 
 
 def in_time(recall: Callable[[], Found], deadline: float, shared: Shared) -> Found:
-    """What recall gives before the deadline; nothing if it is late or fails."""
+    """What recall gives before the deadline; nothing if it is late or fails, and nothing at once while it keeps failing."""
+    if not shared.recall_breaker.allows():
+        return _paused(shared)
     try:
-        return shared.calls.run(recall, deadline)
+        found = shared.calls.run(recall, deadline)
     except Exception as error:  # noqa: BLE001 - the agent's run must go on
         return _failed(error, deadline, shared)
+    return _well(found, shared)
 
 
 async def ain_time(recall: Callable[[], Found], deadline: float, shared: Shared) -> Found:
     """Async `in_time`; the event loop is never blocked."""
+    if not shared.recall_breaker.allows():
+        return _paused(shared)
     try:
-        return await shared.calls.arun(recall, deadline)
+        found = await shared.calls.arun(recall, deadline)
     except Exception as error:  # noqa: BLE001 - the agent's run must go on
         return _failed(error, deadline, shared)
+    return _well(found, shared)
+
+
+def _well(found: Found, shared: Shared) -> Found:
+    if shared.recall_breaker.succeeded():
+        logger.warning("recall works again")
+    return found
+
+
+def _paused(shared: Shared) -> Found:
+    hint = f"recall keeps failing and is left alone for {shared.recall_breaker.pause:.0f} s, runs get no lessons"
+    shared.health.note("recall paused", hint, level=logging.DEBUG)
+    return Found(Shown(note="paused: recall keeps failing"))
 
 
 def _failed(error: Exception, deadline: float, shared: Shared) -> Found:
+    if shared.recall_breaker.failed():
+        logger.warning("recall failed %d times in a row and is left alone for a while", shared.recall_breaker.failures)
     if isinstance(error, Late):
         hint = f"recall took longer than deadline={deadline} s (the first one may still load the embedder), so this run gets no lessons"
         shared.health.note("recall late", hint, error=error)

@@ -15,6 +15,7 @@ from typing import Any, Protocol, Unpack
 
 from langchain_core.runnables import RunnableConfig
 
+from langchain_reflect.agents.deadline import Late
 from langchain_reflect.agents.episodes import OpenEpisode, announce, close_episode, joined, to_episode
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.judging import Keeps, Verify, judge
@@ -102,7 +103,7 @@ class AgentService:
                 inherit(episode, in_time(search.here(), self.policy.deadline, self.shared))
             self._opened(episode)
             if self._begun_ahead(episode):
-                self._check_written(self._flush_start())
+                self._note_written(self._flushed())
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
             return None
@@ -117,7 +118,7 @@ class AgentService:
                 inherit(episode, await ain_time(rest, self.policy.deadline, self.shared))
             self._opened(episode)
             if self._begun_ahead(episode):
-                self._check_written(await self.shared.calls.arun(self._flush_start, 2 * self.policy.deadline))
+                self._note_written(await self._aflushed())
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
             self._failed_to_open(error)
             return None
@@ -132,17 +133,28 @@ class AgentService:
         announce(episode)
 
     def _begun_ahead(self, episode: OpenEpisode) -> bool:
-        if self.durable_start and self.recorder is not None and episode.record:
-            self.begin(episode)
-            return True
-        return False
+        """Queue the start of a run, and tell whether to wait for it."""
+        if not self.durable_start or self.recorder is None or not episode.record:
+            return False
+        self.begin(episode)
+        return self.shared.write_breaker.allows()
 
-    def _flush_start(self) -> bool:
+    def _flushed(self) -> bool:
         return self.recorder is None or self.recorder.flush(self.policy.deadline)
 
-    def _check_written(self, written: bool) -> None:  # noqa: FBT001 - one value
-        if not written:
-            self.health.note("start not written", f"a started run was not written ahead within deadline={self.policy.deadline} s")
+    async def _aflushed(self) -> bool:
+        try:
+            return await self.shared.calls.arun(self._flushed, 2 * self.policy.deadline)
+        except Late:
+            return False
+
+    def _note_written(self, written: bool) -> None:  # noqa: FBT001 - one value
+        """A ledger that is slow or stuck delays a few runs by the deadline, then none."""
+        if written:
+            self.shared.write_breaker.succeeded()
+            return
+        self.shared.write_breaker.failed()
+        self.health.note("not written in time", f"a run went on before it was in the ledger: that took more than {self.policy.deadline} s")
 
     def _failed_to_open(self, error: Exception) -> None:
         if isinstance(error, InvalidInput):
@@ -187,15 +199,15 @@ class AgentService:
             judging = partial(self._judge, episode, verify) if verify is not None and episode.status == "ok" else None
             last = self.shared.kept(episode.id) is None
             self.recorder.submit(partial(self._record, episode, last=last), judging, after_others=episode.resumed)
-            if self.recorder.write_before_return and not _in_event_loop():
-                self.recorder.flush()
+            if self.recorder.write_before_return and not _in_event_loop() and self.shared.write_breaker.allows():
+                self._note_written(self._flushed())
         except Exception as failed:  # noqa: BLE001 - the agent's run must go on
             self.health.note("not recorded", f"an episode was not recorded: {type(failed).__name__}: {failed}", error=failed)
 
     async def asettle(self) -> None:
         """After an async run: wait for the record if the recorder is to write before the run returns."""
-        if self.recorder is not None and self.recorder.write_before_return:
-            await asyncio.to_thread(self.recorder.flush)
+        if self.recorder is not None and self.recorder.write_before_return and self.shared.write_breaker.allows():
+            self._note_written(await self._aflushed())
 
     def _record(self, episode: OpenEpisode, *, last: bool = False) -> tuple[Episode, tuple[Exposure, ...]]:
         """The episode as it is stored; after the last time its events go, because callers may hold on to it."""

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from typing import Any, Final
 from uuid import UUID, uuid5
 
+from langchain_reflect.agents.breaker import Breaker
 from langchain_reflect.agents.deadline import DaemonCalls
 from langchain_reflect.agents.episodes import OpenEpisode
 from langchain_reflect.agents.health import Health
@@ -22,6 +23,9 @@ class Shared:
     def __init__(self) -> None:
         self.health = Health()
         self.calls = DaemonCalls()
+        self.recall_breaker = Breaker()
+        self.write_breaker = Breaker()
+        """For runs that wait for the ledger."""
         self._lock = threading.Lock()
         self._attempts: OrderedDict[UUID, int] = OrderedDict()
         self._threads: OrderedDict[tuple[str, ...], Before] = OrderedDict()

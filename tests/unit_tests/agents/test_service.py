@@ -70,7 +70,7 @@ def test_when_every_thread_hangs_runs_no_longer_wait(service, recaller):
 
 def test_a_warning_of_one_kind_is_logged_once(service, recaller, caplog):
     recaller.behave = fail
-    reflected(single(TellingModel()), service).batch([ASKED] * 5)
+    reflected(single(TellingModel()), service).batch([ASKED] * 2)
     assert len(caplog.records) == 1
     assert service.health.counts == {"recall failed": 5}
 
