@@ -164,7 +164,7 @@ class Learner:
             InvalidInput: An option cannot be meant.
         """
         service = self._service(per_graph, verifier)
-        self.warm_up(only_if_used=True)
+        self._prepare()
         return reflected(
             graph, service, name=name, task=task, view=view, inject=inject, where=where, nodes=nodes, verifier=verifier, metadata=metadata
         )
@@ -173,7 +173,7 @@ class Learner:
         """Middleware for `create_agent`: lessons go into each model call, never into the thread."""
         from langchain_reflect.agents.middleware import ReflectMiddleware
 
-        self.warm_up(only_if_used=True)
+        self._prepare()
         return ReflectMiddleware(self._service(per_graph, None), where=where)
 
     def lesson_aware(self, model: M, *, where: Literal["system", "human"] = "system") -> M:
@@ -227,11 +227,20 @@ class Learner:
         Args:
             only_if_used: Do nothing while there are no lessons to find.
         """
-        if not only_if_used or self.ledger.lessons(statuses=SERVABLE, limit=1):
-            try:
+        try:
+            if not only_if_used or self.ledger.lessons(statuses=SERVABLE, limit=1):
                 self.lessons.search("warm-up", namespace=("warm-up",), limit=1)
-            except Exception as error:  # noqa: BLE001 - the run itself reports what fails, and goes on
-                logger.warning("recall could not be prepared, runs go on without lessons: %s", error)
+        except Exception as error:  # noqa: BLE001 - the run itself reports what fails, and goes on
+            logger.warning("recall could not be prepared, runs go on without lessons: %s", error)
+
+    def _prepare(self) -> None:
+        """Warm up, beside the event loop if there is one: servers make their graphs inside it."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self.warm_up(only_if_used=True)
+        else:
+            threading.Thread(target=partial(self.warm_up, only_if_used=True), name="reflect-warm-up", daemon=True).start()
 
     # Outcomes
 
