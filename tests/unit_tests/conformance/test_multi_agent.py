@@ -35,7 +35,7 @@ def weather(city: str) -> str:
 async def test_106_a_supervisor_over_wrapped_agents(service):
     def build(wrap: Any) -> tuple[Any, TellingModel]:
         worker = TellingModel(script=(AIMessage("sunny"),))
-        boss = TellingModel(script=(call("transfer_to_expert"), AIMessage("done"), AIMessage("done")))
+        boss = TellingModel(script=(call("transfer_to_expert"), *[AIMessage("done")] * 30))
         expert = wrap(create_agent(worker, [weather], name="expert"))
         return supervisors.create_supervisor([expert], model=boss).compile(checkpointer=InMemorySaver()), worker
 
