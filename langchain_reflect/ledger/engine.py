@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from langchain_reflect.errors import InvalidInput, LedgerError, MissingExtra
+from langchain_reflect.ledger.forking import GATE
 
 Durability = Literal["full", "fast"]
 FILE_NAME = "ledger.db"
@@ -127,7 +128,7 @@ def transaction(engine: Engine, *, write: bool) -> Iterator[Connection]:
         LedgerError: The database refused; the original error is the cause.
     """
     try:
-        with engine.connect() as raw:
+        with GATE.transaction(), engine.connect() as raw:
             connection = raw.execution_options(reflect_write=write)
             _with_patience(connection.begin)
             yield connection
