@@ -6,7 +6,7 @@ ARGS ?=
 CONFORMANCE := tests/unit_tests/conformance tests/unit_tests/agents tests/integration_tests/test_agent_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance lint format docs clean
+.PHONY: help demo test conformance matrix upstream lint format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,19 @@ lint: $(VENV)/.ready-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy langchain_reflect
+	@$(BIN)/mypy tests/typing
+	@$(BIN)/basedpyright --project tests/typing
 	@$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.ready-dev ## Rewrite the code in the house's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+matrix: $(VENV)/.ready-dev ## Run the drop-in tests on Python 3.11-3.13 with the lowest and the newest LangGraph
+	@$(BIN)/python scripts/matrix.py $(ARGS)
+
+upstream: $(VENV)/.ready-dev ## Run LangGraph's own tests with every graph wrapped (ARGS="SOURCE -n 2", see scripts/upstream_gate.py)
+	@$(BIN)/python scripts/upstream_gate.py $(ARGS)
 
 docs: $(VENV)/.ready-dev ## Check the documentation: code blocks run, links lead somewhere, tables match the code
 	@$(BIN)/python -m pytest tests/docs $(ARGS)
