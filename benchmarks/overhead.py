@@ -10,7 +10,9 @@ import gc
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -28,6 +30,7 @@ from langchain_reflect.testing.conformance import AGENT_SCRIPT, TellingModel, ag
 from langchain_reflect.types import Lesson, Match, Recalled
 
 CALLS = 40
+CROWD = 50
 LESSONS = tuple(Lesson(id=f"L-{n}", when="asked for the weather", do="name the city in the answer") for n in range(2))
 RECALLED = Recalled(
     block=render(LESSONS, ids=[lesson.id for lesson in LESSONS]),
@@ -41,14 +44,17 @@ class Stub:
 
     write_before_return = False
     jobs: list[Callable[[], Any]] = []  # noqa: RUF012 - one stub only
+    keep: list[Any] | None = None
 
     def recall(self, *_: Any, **__: Any) -> Recalled:
         """The same two lessons."""
         return RECALLED
 
-    def submit(self, make: Callable[[], Any], *_: Any) -> None:
+    def submit(self, make: Callable[[], Any], *_: Any, **__: Any) -> None:
         """Keep the last job, for measuring what the writer does with it."""
         self.jobs[:] = [make]
+        if self.keep is not None:
+            self.keep.append(make)
 
     def flush(self, *_: Any) -> bool:
         """Nothing waits."""
@@ -102,6 +108,54 @@ def timed(graph: Any) -> float:
     return (time.process_time() - started) / CALLS * 1e6
 
 
+def timed_stream(graph: Any) -> float:
+    """CPU microseconds of one run, streamed token by token."""
+    configs = [config() for _ in range(CALLS)]
+    started = time.process_time()
+    for one in configs:
+        for _ in graph.stream(ASKED, one, stream_mode="messages"):
+            pass
+    return (time.process_time() - started) / CALLS * 1e6
+
+
+def timed_threads(graph: Any) -> float:
+    """CPU microseconds of one run, 50 at once in threads."""
+    with ThreadPoolExecutor(CROWD) as pool:
+        list(pool.map(lambda _: None, range(CROWD)))
+        started = time.process_time()
+        list(pool.map(lambda _: graph.invoke(ASKED, config()), range(CROWD)))
+        return (time.process_time() - started) / CROWD * 1e6
+
+
+def timed_tasks(graph: Any) -> float:
+    """CPU microseconds of one run, 50 at once in one event loop."""
+
+    async def run() -> float:
+        started = time.process_time()
+        await asyncio.gather(*(graph.ainvoke(ASKED, config()) for _ in range(CROWD)))
+        return (time.process_time() - started) / CROWD * 1e6
+
+    return asyncio.run(run())
+
+
+async def _stream(graph: Any, one: dict[str, Any]) -> None:
+    async for _ in graph.astream(ASKED, one, stream_mode="messages"):
+        pass
+
+
+def timed_astream(graph: Any) -> float:
+    """CPU microseconds of one run, streamed token by token in an event loop."""
+
+    async def run() -> float:
+        configs = [config() for _ in range(CALLS)]
+        started = time.process_time()
+        for one in configs:
+            await _stream(graph, one)
+        return (time.process_time() - started) / CALLS * 1e6
+
+    return asyncio.run(run())
+
+
 def timed_async(graph: Any) -> float:
     """CPU microseconds of one run, async, in a loop that is open already."""
 
@@ -119,7 +173,7 @@ def measure(name: str, build: Callable[[], Any], mode: str, rounds: int) -> Row:
     """The least of several rounds for bare, wrapped and wrapped without lessons, taking turns."""
     service, silent = AgentService(recaller=Stub(), recorder=Stub()), AgentService(recorder=Stub())
     graphs = [build(), reflected(build(), service), reflected(build(), silent)]
-    clock = timed if mode == "sync" else timed_async
+    clock = CLOCKS[mode]
     for graph in graphs:
         clock(graph)
     best = [float("inf")] * len(graphs)
@@ -128,6 +182,41 @@ def measure(name: str, build: Callable[[], Any], mode: str, rounds: int) -> Row:
             gc.collect()
             best[at] = min(best[at], clock(graph))
     return Row(name, mode, *best)
+
+
+CLOCKS: dict[str, Callable[[Any], float]] = {
+    "sync": timed,
+    "async": timed_async,
+    "stream": timed_stream,
+    "astream": timed_astream,
+    "50 threads": timed_threads,
+    "50 tasks": timed_tasks,
+}
+
+
+def memory() -> tuple[float, float]:
+    """KiB that a queued agent run holds besides the messages its caller holds, and KiB that a run leaves behind once it is written."""
+    held: list[Any] = []
+    service = AgentService(recaller=Stub(), recorder=Stub())
+    agent_ = reflected(an_agent(), service)
+    results = [agent_.invoke(ASKED) for _ in range(5)]
+    Stub.keep = held
+    gc.collect()
+    tracemalloc.start()
+    results.extend(agent_.invoke(ASKED) for _ in range(CALLS))
+    Stub.keep = None
+    gc.collect()
+    with_queue = tracemalloc.get_traced_memory()[0]
+    for make in held:
+        make()
+    held.clear()
+    gc.collect()
+    without = tracemalloc.get_traced_memory()[0]
+    del results
+    gc.collect()
+    left = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return (with_queue - without) / CALLS / 1024, left / CALLS / 1024
 
 
 def writer_cost() -> float:
@@ -154,16 +243,22 @@ def main() -> None:
         ("1 node + InMemorySaver", lambda: one_node(checkpointer=InMemorySaver()), "async"),
         ("create_agent, 2 model calls + 1 tool", an_agent, "sync"),
         ("create_agent, 2 model calls + 1 tool", an_agent, "async"),
+        ("the same, messages streamed", an_agent, "stream"),
+        ("the same, messages streamed", an_agent, "astream"),
+        ("the same", an_agent, "50 threads"),
+        ("the same", an_agent, "50 tasks"),
     ]
-    print(f"{'graph':38} {'mode':6} {'bare µs':>9} {'wrapped µs':>11} {'added':>7} {'ratio':>6} {'record only':>12} {'ratio':>6}")
+    print(f"{'graph':38} {'mode':10} {'bare µs':>9} {'wrapped µs':>11} {'added':>7} {'ratio':>6} {'record only':>12} {'ratio':>6}")
     for case in cases:
         row = measure(*case, rounds)
         added = row.wrapped - row.bare
         print(
-            f"{row.graph:38} {row.mode:6} {row.bare:9.0f} {row.wrapped:11.0f} {added:+7.0f} {row.wrapped / row.bare:6.2f} "
+            f"{row.graph:38} {row.mode:10} {row.bare:9.0f} {row.wrapped:11.0f} {added:+7.0f} {row.wrapped / row.bare:6.2f} "
             f"{row.recorded:12.0f} {row.recorded / row.bare:6.2f}"
         )
     print(f"\nwrapping an agent: {build_time():.0f} µs; the writer's thread per agent run: {writer_cost():.0f} µs")
+    queued, left = memory()
+    print(f"memory: {queued:.1f} KiB per queued agent run, {left:.2f} KiB left per run once it is written")
 
 
 def build_time() -> float:

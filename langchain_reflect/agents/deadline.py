@@ -9,8 +9,8 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 _IDLE: Final = 10.0
@@ -23,11 +23,36 @@ class Late(TimeoutError):
     """The call did not end in time, or was not begun because all threads hang."""
 
 
-@dataclass(eq=False)
 class _Call:
-    function: Callable[[], Any]
-    future: "Future[Any]" = field(default_factory=Future)
-    overdue: bool = False
+    """One call on its way. A lock that is held until it is done is much cheaper than a `Future`, and a run pays for one each time."""
+
+    __slots__ = ("done", "error", "finished", "function", "given_up", "overdue", "result", "started", "wake")
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.started = self.finished = self.given_up = self.overdue = False
+        self.wake: Callable[[], object] | None = None
+        """Called when it is done, for a waiter in an event loop."""
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def run(self) -> None:
+        try:
+            self.result = self.function()
+        except BaseException as error:  # noqa: BLE001 - the one who waits gets it
+            self.error = error
+        self.finished = True
+        self.done.release()
+        if (wake := self.wake) is not None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                wake()
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.result
 
 
 class DaemonCalls:
@@ -48,29 +73,25 @@ class DaemonCalls:
             Late: It did not come within `timeout` seconds.
         """
         call = self._submit(function)
-        try:
-            result: T = call.future.result(timeout)
-        except TimeoutError as error:
-            if call.future.done() and not call.future.cancelled():
-                raise
+        if not call.done.acquire(timeout=timeout):
             self._give_up(call)
-            raise Late(f"not done within {timeout} s") from error
-        return result
+            raise Late(f"not done within {timeout} s")
+        return cast("T", call.outcome())
 
     async def arun(self, function: Callable[[], T], timeout: float) -> T:  # noqa: ASYNC109 - it raises our own error
         """Async `run`; the event loop is never blocked."""
         call = self._submit(function)
         await asyncio.sleep(0)  # a quick call is done by now, and waking the loop from a thread costs more than this
-        if call.future.done():
-            return cast("T", call.future.result())
-        waiter = asyncio.wrap_future(call.future)
-        done, _ = await asyncio.wait([waiter], timeout=timeout)
-        if not done:
+        if not call.finished:
+            loop, waiter = asyncio.get_running_loop(), asyncio.Event()
+            call.wake = partial(loop.call_soon_threadsafe, waiter.set)
+            if not call.finished:  # it may have ended before it knew whom to wake
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(waiter.wait(), timeout)
+        if not call.finished:
             self._give_up(call)
-            waiter.cancel()
             raise Late(f"not done within {timeout} s")
-        result: T = waiter.result()
-        return result
+        return cast("T", call.outcome())
 
     def _submit(self, function: Callable[[], Any]) -> _Call:
         if self._pid != os.getpid():
@@ -87,19 +108,21 @@ class DaemonCalls:
 
     def _give_up(self, call: _Call) -> None:
         with self._lock:
-            if not call.future.cancel() and not call.future.done():
+            call.given_up = True
+            if call.started and not call.finished:
                 call.overdue = True
                 self._overdue += 1
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
-            if call.future.set_running_or_notify_cancel():
-                try:
-                    call.future.set_result(call.function())
-                except BaseException as error:  # noqa: BLE001 - the one who waits gets it
-                    call.future.set_exception(error)
             with self._lock:
-                self._overdue -= call.overdue
+                call.started = True
+                if call.given_up:
+                    continue
+            call.run()
+            if call.overdue:
+                with self._lock:
+                    self._overdue -= 1
 
     def _next(self) -> _Call | None:
         with self._lock:

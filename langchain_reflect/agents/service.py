@@ -101,7 +101,7 @@ class AgentService:
             episode, search = self._begin(given, config, About(**about))
             if search is not None:
                 inherit(episode, in_time(search.here(), self.policy.deadline, self.shared))
-            self._opened(episode)
+            announce(episode)
             if self._begun_ahead(episode):
                 self._note_written(self._flushed())
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
@@ -116,7 +116,7 @@ class AgentService:
             if search is not None:
                 rest = await search.after_mark(self.policy.deadline)
                 inherit(episode, await ain_time(rest, self.policy.deadline, self.shared))
-            self._opened(episode)
+            announce(episode)
             if self._begun_ahead(episode):
                 self._note_written(await self._aflushed())
         except Exception as error:  # noqa: BLE001 - the agent's run must go on
@@ -127,10 +127,6 @@ class AgentService:
     def _begin(self, given: Any, config: RunnableConfig | None, about: About) -> tuple[OpenEpisode, Search | None]:
         opener = Opener(recaller=self.recaller, ledger=self.ledger, policy=self.policy, namespace=self.namespace, shared=self.shared)
         return opener.begin(given, config, about)
-
-    def _opened(self, episode: OpenEpisode) -> None:
-        self.shared.remember_thread(episode)
-        announce(episode)
 
     def _begun_ahead(self, episode: OpenEpisode) -> bool:
         """Queue the start of a run, and tell whether to wait for it."""

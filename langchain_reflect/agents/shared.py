@@ -40,12 +40,13 @@ class Shared:
         return run_id if attempt == 1 else uuid5(run_id, f"attempt-{attempt}")
 
     def remember_thread(self, episode: OpenEpisode) -> None:
-        """Remember the thread's last episode, as it is now: what was asked and shown, and whether it has ended."""
+        """Remember the thread's last episode, now that it has ended: what was asked and shown, and how it ended."""
         if episode.thread_id is not None:
             before = Before(episode.id, episode.namespace, episode.status, episode.task, episode.shown)
             with self._lock:
-                for key in {_thread(episode), _thread(episode, exact=False)}:
-                    _remember(self._threads, key, before, _THREADS)
+                _remember(self._threads, _thread(episode), before, _THREADS)
+                if episode.place:
+                    _remember(self._threads, _thread(episode, exact=False), before, _THREADS)
                 _remember(self._by_id, episode.id, before, _THREADS)
 
     def of_id(self, episode_id: UUID) -> Before | None:
@@ -80,7 +81,7 @@ class Shared:
 
 def _thread(episode: OpenEpisode, *, exact: bool = True) -> tuple[str, ...]:
     """A thread belongs to one namespace: equal thread ids of two tenants are two threads."""
-    place = episode.place if exact else "|".join(part.split(":")[0] for part in episode.place.split("|"))
+    place = episode.place if exact or not episode.place else "|".join(part.split(":")[0] for part in episode.place.split("|"))
     return (*episode.namespace, episode.graph, episode.thread_id or "", place)
 
 

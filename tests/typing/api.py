@@ -65,7 +65,7 @@ def the_nouns(learner: Learner, run_id: UUID) -> None:
     with collect_episodes() as episodes:
         assert_type(episodes[0].id, UUID)
     assert_type(learner.model, BaseChatModel)
-    print(learner.reflect().applied)
+    _ = learner.reflect().applied
 
 
 async def offline(learner: Learner, graph: CompiledStateGraph[Any, Any, Any, Any], messages: Sequence[BaseMessage]) -> None:
@@ -74,8 +74,8 @@ async def offline(learner: Learner, graph: CompiledStateGraph[Any, Any, Any, Any
     def verify(*, outputs: Any, **_: Any) -> bool:
         return bool(outputs)
 
-    print(practice(graph, ["task"], verify, learner=learner, rollouts=2))
-    print(measure_uplift(graph, ["task"], verify, learner=learner), messages)
+    _ = practice(graph, ["task"], verify, learner=learner, rollouts=2)
+    _ = measure_uplift(graph, ["task"], verify, learner=learner), messages
     assert_type(await learner.arecord_outcome("id", reward=True), Outcome)
 
 
