@@ -169,12 +169,14 @@ class Learner:
             graph, service, name=name, task=task, view=view, inject=inject, where=where, nodes=nodes, verifier=verifier, metadata=metadata
         )
 
-    def middleware(self, *, where: Literal["system", "human"] = "system", **per_graph: Unpack[PerGraph]) -> "ReflectMiddleware":
-        """Middleware for `create_agent`: lessons go into each model call, never into the thread."""
+    def middleware(
+        self, *, name: str = "agent", where: Literal["system", "human"] = "system", **per_graph: Unpack[PerGraph]
+    ) -> "ReflectMiddleware":
+        """Middleware for `create_agent`: lessons go into each model call, never into the thread. `name` is the agent's in its episodes."""
         from langchain_reflect.agents.middleware import ReflectMiddleware
 
         self._prepare()
-        return ReflectMiddleware(self._service(per_graph, None), where=where)
+        return ReflectMiddleware(self._service(per_graph, None), graph=name, where=where)
 
     def lesson_aware(self, model: M, *, where: Literal["system", "human"] = "system") -> M:
         """The same chat model, which shows the lessons of the wrapped run it is called in; for nodes that make their own prompts."""
@@ -213,13 +215,14 @@ class Learner:
 
     def recall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
         """The lessons a task would get, with the score and the fate of every lesson considered."""
-        policy = self._policy if k is None else replace(self._policy, k=k)
-        return self.recaller.recall(task, namespace=namespace or self._own_namespace(), policy=policy)
+        return self.recaller.recall(task, namespace=namespace or self._own_namespace(), policy=self._policy_for(k))
 
     async def arecall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
         """Async `recall`."""
-        policy = self._policy if k is None else replace(self._policy, k=k)
-        return await self.recaller.arecall(task, namespace=namespace or self._own_namespace(), policy=policy)
+        return await self.recaller.arecall(task, namespace=namespace or self._own_namespace(), policy=self._policy_for(k))
+
+    def _policy_for(self, k: int | None) -> RecallPolicy:
+        return self._policy if k is None else replace(self._policy, k=k)
 
     def warm_up(self, *, only_if_used: bool = False) -> None:
         """Load the embedder and open the index now instead of in the first run.

@@ -54,6 +54,12 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         self.task = task
         self.where: Where = where
 
+    @property
+    def name(self) -> str:
+        """Part of the names of its nodes; tells the middleware of several agents apart."""
+        kind = type(self).__name__
+        return kind if self.graph == _AGENT else f"{kind}[{self.graph}]"
+
     def before_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Open an episode, unless a wrapped graph has one."""
         if current_episode() is not None:

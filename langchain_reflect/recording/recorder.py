@@ -148,6 +148,7 @@ class Recorder:
             try:
                 self._write(batch)
             finally:
+                batch.clear()  # what a run returned must not stay until the next one
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
