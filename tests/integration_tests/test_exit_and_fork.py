@@ -52,12 +52,16 @@ def test_a_process_ends_whatever_hangs(tmp_path, part, end):
 
 
 def test_a_process_ends_by_an_interrupt_from_the_keyboard_too(tmp_path):
-    code = f"{STUCK['ledger']}\nagent.invoke(asked)\nprint('ran', flush=True)\ntime.sleep(3600)\n"
+    listen = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background ignores it\n"
+    code = f"{listen}{STUCK['ledger']}\nagent.invoke(asked)\nprint('ran', flush=True)\ntime.sleep(3600)\n"
     process = subprocess.Popen([sys.executable, "-c", HEAD + code, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ran\n"
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=40)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ran\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
+    finally:
+        process.kill()
     assert process.returncode in (-signal.SIGINT, 130)
 
 
