@@ -120,7 +120,8 @@ class PersistenceChecks(Checks):
             asynchronous = await graph.ainvoke(saved.subject.given, thread(2), durability=durability)
             if durability == "async":  # which intermediate checkpoints were in time is chance
                 return results, asynchronous, [graph.get_state(thread(n)) for n in (1, 2)]
-            return results, asynchronous, [list(graph.get_state_history(thread(n))) for n in (1, 2)]
+            histories = [list(graph.get_state_history(thread(n))) for n in (1, 2)]
+            return results, asynchronous, [[(s.next, s.values, s.metadata["source"], s.metadata["step"]) for s in h] for h in histories]
 
         await saved.asame(durable)
 

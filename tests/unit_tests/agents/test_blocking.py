@@ -60,6 +60,7 @@ async def test_126_pausing_resuming_and_judging_do_not_block(learner, watched):
     await wrapped.ainvoke(ASKED, thread() | {"run_id": run_id})
     await wrapped.ainvoke(Command(resume="go"), thread())
     await learner.arecord_outcome(run_id, reward=1.0)
+    await asyncio.to_thread(learner.flush)
     assert (await asyncio.to_thread(learner.ledger.episode, run_id)).status in ("ok", "interrupted")
     assert learner._shared.health.counts == {}
 
