@@ -120,9 +120,8 @@ class DaemonCalls:
                 if call.given_up:
                     continue
             call.run()
-            if call.overdue:
-                with self._lock:
-                    self._overdue -= 1
+            with self._lock:  # whoever gives up at this moment has either counted it already or sees that it is finished
+                self._overdue -= call.overdue
 
     def _next(self) -> _Call | None:
         with self._lock:

@@ -7,6 +7,7 @@ guess would mix tenants.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -114,8 +115,9 @@ class AgentService:
         try:
             episode, search = self._begin(given, config, About(**about))
             if search is not None:
+                until = time.monotonic() + self.policy.deadline
                 rest = await search.after_mark(self.policy.deadline)
-                inherit(episode, await ain_time(rest, self.policy.deadline, self.shared))
+                inherit(episode, await ain_time(rest, max(0.0, until - time.monotonic()), self.shared))
             announce(episode)
             if self._begun_ahead(episode):
                 self._note_written(await self._aflushed())
