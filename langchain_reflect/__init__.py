@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from langchain_reflect.settings import ReflectSettings
     from langchain_reflect.types import Episode, Lesson, Outcome
     from langchain_reflect.uplift import measure_uplift
+    from langchain_reflect.worker import Worker
 
 _HOMES = {
     "Learner": "learner",
@@ -28,6 +29,7 @@ _HOMES = {
     "Lesson": "types",
     "practice": "practising",
     "measure_uplift": "uplift",
+    "Worker": "worker",
     "ReflectError": "errors",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "ReflectError",
     "ReflectMiddleware",
     "ReflectSettings",
+    "Worker",
     "collect_episodes",
     "current_episode",
     "measure_uplift",

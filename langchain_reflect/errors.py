@@ -6,10 +6,14 @@ ReflectError
 │   └── TaskNotFound                     a graph input in which no task can be found
 ├── NotFound (LookupError)               an id that the ledger does not know (in this namespace)
 │   ├── EpisodeNotFound
+│   │   └── EpisodeErased                it was there, and was erased on request
 │   └── LessonNotFound
 ├── OutcomeConflict (ValueError)         the same (episode, source, key) was reported with another content
 ├── LedgerError (RuntimeError)           the SQL record cannot be opened, read or written
-│   └── LedgerTooNew                     its schema was written by a newer release
+│   ├── LedgerTooNew                     its schema was written by a newer release
+│   ├── LedgerDamaged                    its file is damaged
+│   ├── RevisionConflict                 somebody else changed the same lesson meanwhile
+│   └── ClaimLost                        somebody else took over the reflection meanwhile
 ├── IndexUnavailable (RuntimeError)      the vector index cannot be used now (down, owned by another process)
 ├── EmbedderChanged (ValueError)         the embedder does not reproduce the vectors the index was built with
 ├── ReflectionFailed (RuntimeError)      the model's replies cannot be used
@@ -43,6 +47,10 @@ class EpisodeNotFound(NotFound):
     """No such episode."""
 
 
+class EpisodeErased(EpisodeNotFound):
+    """The episode (or what this source said of it) was erased on request; what comes in again stays out."""
+
+
 class LessonNotFound(NotFound):
     """No such lesson."""
 
@@ -57,6 +65,18 @@ class LedgerError(ReflectError, RuntimeError):
 
 class LedgerTooNew(LedgerError):
     """The ledger's schema was written by a newer release of this package; the file is left untouched."""
+
+
+class LedgerDamaged(LedgerError):
+    """The ledger's file is damaged, or is no database."""
+
+
+class RevisionConflict(LedgerError):
+    """Another process changed the same lesson between reading and writing it; nothing was written."""
+
+
+class ClaimLost(LedgerError):
+    """A reflection took longer than its lease and another worker has taken its group over; nothing was written."""
 
 
 class IndexUnavailable(ReflectError, RuntimeError):

@@ -3,19 +3,19 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from uuid import UUID
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from langchain_reflect.agents.namespaces import fill_namespace
+from langchain_reflect.agents.namespaces import fill_namespace, has_placeholders
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.wrap import reflected
@@ -23,22 +23,25 @@ from langchain_reflect.index.base import VectorIndex
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
 from langchain_reflect.ledger import Ledger
-from langchain_reflect.ledger.outcomes import OutcomeFields
+from langchain_reflect.ledger.methods.care import Selector
+from langchain_reflect.ledger.outcomes import OutcomeFields, episode_id_of
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.lessons.support import quarantine_unsupported
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
-from langchain_reflect.recording.messages import read_row
+from langchain_reflect.recording.importing import import_rows
 from langchain_reflect.recording.recorder import Recorder
 from langchain_reflect.redaction import Redact
 from langchain_reflect.redaction import redact as default_redact
 from langchain_reflect.reflection.background import BackgroundReflection
 from langchain_reflect.reflection.graph import build_reflection_graph
 from langchain_reflect.reflection.graph import reflect as run_reflection
+from langchain_reflect.reflection.leases import LeaseKeeper
 from langchain_reflect.reflection.models import resolve_model
 from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.settings import Options, PerGraph, ReflectSettings, settings_from
-from langchain_reflect.types import SERVABLE, Episode, Namespace, Outcome, Recalled, ReflectionReport
+from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled, ReflectionReport
 
 if TYPE_CHECKING:
     from langchain_reflect.agents.middleware import ReflectMiddleware
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Runnable[Any, Any])
 M = TypeVar("M", bound=BaseChatModel)
 logger = logging.getLogger(__name__)
-_BATCH: Final = 200
 
 
 class Learner:
@@ -90,7 +92,7 @@ class Learner:
         where = self.settings.path
         self._redact = redact or default_redact
         place = ledger or self.settings.ledger_url or where
-        self.ledger = place if isinstance(place, Ledger) else Ledger(place, durability=self.settings.durability, redact=self._redact)
+        self.ledger = place if isinstance(place, Ledger) else self._made_ledger(place)
         made = index or self.settings.chroma or str(where / "chroma")
         self.index: VectorIndex = ChromaIndex(made) if isinstance(made, str) else made
         self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
@@ -112,7 +114,12 @@ class Learner:
             deadline=self.settings.deadline,
         )
         self._reflecting = threading.Lock()
+        self.leases = LeaseKeeper(self.ledger, self.reflection.lease, self.reflection.max_failures)
         self._background = BackgroundReflection(self.reflect)
+
+    def _made_ledger(self, place: str | Path) -> Ledger:
+        own = ("default",) if has_placeholders(self.settings.namespace) else self.settings.namespace
+        return Ledger(place, namespace=own, durability=self.settings.durability, redact=self._redact)
 
     @classmethod
     def from_settings(cls, settings: ReflectSettings | None = None, **overrides: Any) -> Self:
@@ -248,7 +255,12 @@ class Learner:
     # Outcomes
 
     def record_outcome(self, episode_id: UUID | str, **given: Unpack[OutcomeFields]) -> Outcome:
-        """Keep a judgement of an episode, see `Ledger.record_outcome`; with a model, reflection starts by itself as groups become ready."""
+        """Keep a judgement of an episode, see `Ledger.record_outcome`; with a model, reflection starts by itself as groups become ready.
+
+        The namespace of a run of this process is known; for another's run it is the learner's own unless `namespace=` names it.
+        """
+        if given.get("namespace") is None:
+            given["namespace"] = self.namespace_of(episode_id)
         outcome = self.ledger.record_outcome(episode_id, **given)
         self._judged(outcome)
         return outcome
@@ -272,25 +284,19 @@ class Learner:
             InvalidInput: A row cannot be meant; the message has its number. Earlier rows have been kept.
         """
         into = namespace or self._own_namespace()
-        count, batch = 0, list[tuple[Episode, Outcome | None]]()
         try:
-            for number, row in enumerate(rows, start=1):
-                batch.append(read_row(row, number=number, namespace=into, graph=graph, clean=self._redact))
-                if len(batch) == _BATCH:
-                    count += self._keep(batch)
+            return import_rows(self.ledger, rows, namespace=into, graph=graph, redact=self._redact)
         finally:
-            count += self._keep(batch)
-            if count and self._model is not None and self.settings.reflect == "background":
+            if self._model is not None and self.settings.reflect == "background":
                 self._background.poke()
-        return count
 
-    def _keep(self, batch: list[tuple[Episode, Outcome | None]]) -> int:
-        """Write imported rows and empty the batch."""
-        self.ledger.save_episodes((episode, ()) for episode, _ in batch)
-        self.ledger.record_outcomes((o.episode_id, _fields(o)) for _, o in batch if o is not None)
-        count = len(batch)
-        batch.clear()
-        return count
+    def namespace_of(self, episode_id: UUID | str) -> Namespace:
+        """The namespace of a run of this process; of another run, the learner's own.
+
+        Raises:
+            InvalidInput: The learner's own has placeholders that only a run fills.
+        """
+        return self._shared.space_of(episode_id_of(episode_id)) or self._own_namespace()
 
     def _own_namespace(self) -> Namespace:
         """The learner's namespace where no run fills its placeholders."""
@@ -309,6 +315,8 @@ class Learner:
     ) -> ReflectionReport:
         """Work off what is due now: groups of judged rollouts become lesson edits.
 
+        Several processes may do so at once: each group is taken by one of them.
+
         Args:
             namespace: Only this one; default all.
             episodes: Only groups of these episodes; default all that are due.
@@ -320,9 +328,14 @@ class Learner:
             ModelMissing: The learner has no model.
         """
         self.recorder.flush()
-        with self._reflecting:  # what the background began is finished first, so no group is reflected on twice
-            only = None if episodes is None else frozenset(episodes)
-            return run_reflection(self.reflection_graph(gate=gate), namespace=namespace, episodes=only, retry=retry, config=config)
+        with self._reflecting:  # what the background began is finished first
+            graph = self.reflection_graph(gate=gate)
+            once = partial(run_reflection, graph, namespace=namespace, episodes=episodes, leases=self.leases, config=config)
+            total = step = once(retry=retry)
+            while step.groups and not step.outages:  # one run takes groups of one namespace
+                step = once()
+                total += step
+            return total
 
     async def areflect(
         self,
@@ -344,7 +357,13 @@ class Learner:
     def reflection_graph(self, *, gate: Gate | None = None) -> Any:
         """The reflection graph as `reflect` runs it: an ordinary compiled graph, to be traced, streamed or shown."""
         return build_reflection_graph(
-            self.model, self.lessons, ledger=self.ledger, policy=self.reflection, gate=gate, prompts=self.prompts or Prompts()
+            self.model,
+            self.lessons,
+            ledger=self.ledger,
+            policy=self.reflection,
+            gate=gate,
+            prompts=self.prompts or Prompts(),
+            leases=self.leases,
         )
 
     def _judged(self, _outcome: Outcome) -> None:
@@ -354,6 +373,27 @@ class Learner:
             self.reflect()
         else:
             self._background.poke()
+
+    # Taking back
+
+    def revoke_source(self, source: str, *, reason: str = "", namespace: Namespace | None = None) -> Sequence[Lesson]:
+        """Let nothing count that a source said or will say, see `Ledger.revoke_source`.
+
+        Returns:
+            Lessons that rest on its judgements alone; they are quarantined.
+        """
+        space = namespace or self._own_namespace()
+        episodes = self.ledger.revoke_source(source, reason=reason, namespace=space)
+        return quarantine_unsupported(self.lessons, episodes, namespace=space, reason=f"source {source!r} was revoked: {reason}")
+
+    def forget(self, *, dry_run: bool = False, **selector: Unpack[Selector]) -> Erased:
+        """Erase an episode, a source's outcomes, what is older than a time, or a lesson, see `Ledger.forget`; also from the index."""
+        self.recorder.flush()
+        selector["namespace"] = selector.get("namespace") or self._own_namespace()
+        erased = self.ledger.forget(**selector, dry_run=dry_run)
+        if not dry_run and (erased.lessons or erased.changed):
+            self.lessons.reindex()
+        return erased
 
     # The end
 
@@ -391,14 +431,3 @@ class Learner:
 
     def __repr__(self) -> str:
         return f"Learner({self.ledger!r}, {self.index!r}, namespace={self.settings.namespace!r})"
-
-
-def _fields(outcome: Outcome) -> OutcomeFields:
-    return {
-        "reward": outcome.reward,
-        "feedback": outcome.feedback,
-        "source": outcome.source,
-        "key": outcome.key,
-        "observed_at": outcome.observed_at,
-        "detail": outcome.detail,
-    }

@@ -186,7 +186,13 @@ class _Practice:
         """Record the outcome of a rollout as it ends, so that an interruption loses none."""
         verdict = run.verdict
         self.learner.ledger.record_outcome(
-            run.job.id, reward=verdict.reward, feedback=verdict.feedback, source="verifier", key=_KEY, detail=verdict.detail
+            run.job.id,
+            reward=verdict.reward,
+            feedback=verdict.feedback,
+            source="verifier",
+            key=_KEY,
+            detail=verdict.detail,
+            namespace=self.learner.namespace_of(run.job.id),
         )
         self.report.rollouts += 1
         self.report.failed += run.error is not None

@@ -4,14 +4,42 @@ All are frozen Pydantic models without I/O, so they can be passed between thread
 Ids of episodes are UUIDs (the root `run_id` of the run); ids of lessons are short strings such as `L-3f9a2c1b7d04`.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-Namespace = tuple[str, ...]
+from langchain_reflect.errors import InvalidInput
+
+_NAMESPACE_PARTS: Final = 16
+_NAMESPACE_BYTES: Final = 256
+
+
+def check_namespace(value: object) -> tuple[str, ...]:
+    """The value, if it is a namespace: 1 to 16 texts of 1 to 256 bytes without control characters.
+
+    A part is a name and nothing else: `*`, `%` and `_` mean themselves, and names that look alike but differ are different.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    expected = "expected a tuple of 1 to 16 texts such as ('acme', 'support')"
+    if not isinstance(value, tuple) or not 1 <= len(value) <= _NAMESPACE_PARTS:
+        raise InvalidInput(f"namespace {value!r:.200} cannot be used; {expected}")
+    for part in value:
+        if not isinstance(part, str) or not part.strip():
+            raise InvalidInput(f"namespace {value!r:.200} has the part {part!r:.80}; {expected}, none of them empty")
+        if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in part):
+            raise InvalidInput(f"namespace part {part!r:.80} has control characters; {expected}")
+        if len(part.encode()) > _NAMESPACE_BYTES:
+            raise InvalidInput(f"namespace part {part!r:.80} has {len(part.encode())} bytes; expected at most {_NAMESPACE_BYTES}")
+    return value
+
+
+Namespace = Annotated[tuple[str, ...], AfterValidator(check_namespace)]
 """Whose lessons these are, outermost first, for example `("acme", "support")`. Compared by equality only, never by prefix."""
 
 Reward = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -21,6 +49,7 @@ EpisodeStatus = Literal["running", "ok", "error", "interrupted", "handoff", "dra
 Arm = Literal["treated", "holdout", "placebo"]
 LessonStatus = Literal["proposed", "candidate", "active", "retired", "superseded", "quarantined"]
 EditKind = Literal["add", "revise", "merge", "retire", "status"]
+JobState = Literal["ready", "leased", "parked", "done"]
 StepKind = Literal["message", "model", "tool", "node"]
 
 SERVABLE: Final[frozenset[LessonStatus]] = frozenset({"candidate", "active"})
@@ -145,6 +174,8 @@ class Outcome(Noun):
     """When the judgement was made."""
     detail: JsonValue = None
     """Anything else a verifier reports."""
+    retracted: bool = False
+    """Whether the source took back what it had said; then nothing of it counts."""
 
 
 class Example(Noun):
@@ -316,6 +347,25 @@ class ReflectionReport(Noun):
     errors: tuple[str, ...] = ()
     """One line for each group that was parked, with the reason."""
     seconds: float = 0.0
+    outages: int = 0
+    """Groups that are tried again later, because the model was out of reach."""
+    retry_after: float | None = None
+    """Seconds that its provider asked to wait."""
+
+    def __add__(self, other: "ReflectionReport") -> "ReflectionReport":
+        """Both as one, with the id of the first that did something."""
+        waits = [r.retry_after for r in (self, other) if r.retry_after is not None]
+        return ReflectionReport(
+            id=self.id if self.groups or not other.groups else other.id,
+            groups=self.groups + other.groups,
+            drafts=self.drafts + other.drafts,
+            edits=self.edits + other.edits,
+            usage=self.usage + other.usage,
+            errors=self.errors + other.errors,
+            seconds=self.seconds + other.seconds,
+            outages=self.outages + other.outages,
+            retry_after=max(waits, default=None),
+        )
 
     @property
     def applied(self) -> tuple[AppliedEdit, ...]:
@@ -329,6 +379,66 @@ class ReflectionReport(Noun):
             f"{self.groups} groups, {self.drafts} drafts, {len(self.applied)} of {len(self.edits)} edits applied ({kinds}), "
             f"{self.usage.calls} calls, {self.usage.tokens_in}+{self.usage.tokens_out} tokens, {len(self.errors)} errors"
         )
+
+
+class Job(Noun):
+    """A group of judged episodes that waits for a reflection, is being reflected on, or was."""
+
+    id: str
+    namespace: Namespace
+    graph: str
+    key: str
+    """What the episodes have in common, see `RolloutGroup.key`."""
+    reason: str
+    """Why the group is ready."""
+    state: JobState
+    fence: int = 0
+    """Number of claims so far. A claim with an older number can no longer finish the job."""
+    owner: str | None = None
+    """Who claimed it last."""
+    leased_until: datetime | None = None
+    not_before: datetime | None = None
+    """After a failure, when it may be claimed again."""
+    failures: int = 0
+    problem: str | None = None
+    """Why it failed last, or is parked."""
+    reflection_id: str | None = None
+    """The reflection that finished it."""
+    created_at: datetime = Field(default_factory=now)
+    changed_at: datetime = Field(default_factory=now)
+    episodes: tuple[UUID, ...] = ()
+    """Its episodes; empty once it is done."""
+
+
+class Erased(Noun):
+    """What `forget` erased, or would erase."""
+
+    episodes: int = 0
+    trajectories: int = 0
+    outcomes: int = 0
+    exposures: int = 0
+    reflections: int = 0
+    """Reports whose texts and replies went, because they quote what was erased. What they cost stays."""
+    vectors: int = 0
+    lessons: tuple[str, ...] = ()
+    """Lessons that rested on nothing else, and went."""
+    changed: tuple[str, ...] = ()
+    """Lessons that rest on other episodes as well: they lost the erased ones, their tasks and their examples. Read their wording."""
+    dry_run: bool = False
+    out_of_reach: tuple[str, ...] = ()
+    """Where copies may still be that this library cannot reach."""
+
+    def __add__(self, other: "Erased") -> "Erased":
+        """Both together."""
+        added = {name: getattr(self, name) + getattr(other, name) for name in self.__class__.model_fields if name != "dry_run"}
+        return Erased(**added, dry_run=self.dry_run or other.dry_run)
+
+    def __str__(self) -> str:
+        """One line for people."""
+        numbers = ("episodes", "trajectories", "outcomes", "exposures", "reflections", "vectors")
+        said = ", ".join(f"{getattr(self, name)} {name}" for name in numbers if getattr(self, name))
+        named = f"{len(self.lessons)} lessons gone, {len(self.changed)} changed"
+        return f"{'would erase' if self.dry_run else 'erased'} {said or 'no rows'}; {named}"
 
 
 PRECEDENCE: Final[Sequence[tuple[str, ...]]] = (("verifier", "test"), ("human", "user"), ("rule",), ("judge",))

@@ -276,7 +276,7 @@ def _source_texts(learner: Learner) -> set[str]:
         texts |= {*lesson.tasks, *(e.input for e in lesson.examples)}
         for episode in lesson.evidence:
             with suppress(EpisodeNotFound):
-                texts.add(learner.ledger.episode(episode).task)
+                texts.add(learner.ledger.episode(episode, namespace=lesson.namespace).task)
     return {_plain(text) for text in texts}
 
 

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from langchain_reflect import Ledger
+from langchain_reflect.testing.postgres import PostgresServer
 
 KEPT = {"REFLECT_DATA", "REFLECT_DEMO_GGUF"}  # where test data lies; no setting of the library
 
@@ -21,6 +23,33 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "reflect", durability="fast") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server; its database `reflect_template` has the tables."""
+    with PostgresServer() as server:
+        Ledger(server.create("reflect_template")).close()
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """A new, empty ledger on PostgreSQL."""
+    return postgres.create(f"t{uuid4().hex}", template="reflect_template")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new, empty ledger of either kind."""
+    return str(request.getfixturevalue("postgres_url")) if request.param == "postgresql" else f"sqlite:///{tmp_path / 'either.db'}"
+
+
+@pytest.fixture
+def either(ledger_url: str) -> Iterator[Ledger]:
+    """A ledger of either kind, opened."""
+    with Ledger(ledger_url, durability="fast") as opened:
         yield opened
 
 

@@ -32,7 +32,9 @@ def judge(episode: OpenEpisode, verify: Verify, ledger: Keeps, health: Health) -
     """
     try:
         verdict = ask(verify, inputs=episode.given, outputs=episode.tape.output)
-        return ledger.record_outcome(episode.id, reward=verdict.reward, feedback=verdict.feedback, source="verifier", detail=verdict.detail)
+        given: OutcomeFields = {"reward": verdict.reward, "feedback": verdict.feedback, "detail": verdict.detail, "source": "verifier"}
+        given["namespace"] = episode.namespace
+        return ledger.record_outcome(episode.id, **given)
     except Exception as error:  # noqa: BLE001 - the verifier is the user's code, and the recorder must go on
         health.note("verifier failed", f"a run of {episode.graph!r} was not judged: {type(error).__name__}: {error}", error=error)
         return None

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from langchain_reflect.errors import InvalidInput
-from langchain_reflect.types import Namespace
+from langchain_reflect.types import Namespace, check_namespace
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
-def check_namespace(template: object) -> None:
+def check_template(template: object) -> None:
     """Refuse a namespace that cannot be meant.
 
     Raises:
@@ -24,6 +24,11 @@ def check_namespace(template: object) -> None:
             raise InvalidInput(f"namespace part {part!r} has a broken placeholder; {shape}")
 
 
+def has_placeholders(template: Namespace) -> bool:
+    """Whether only a run can fill it."""
+    return any("{" in part for part in template)
+
+
 def fill_namespace(template: Namespace, configurable: Mapping[str, object]) -> Namespace:
     """The namespace of one run.
 
@@ -32,7 +37,7 @@ def fill_namespace(template: Namespace, configurable: Mapping[str, object]) -> N
         configurable: The run's `config["configurable"]`.
 
     Raises:
-        InvalidInput: A placeholder has no value; a guess would mix tenants.
+        InvalidInput: A placeholder has no value (a guess would mix tenants), or one that is no name.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -44,4 +49,4 @@ def fill_namespace(template: Namespace, configurable: Mapping[str, object]) -> N
             )
         return text
 
-    return tuple(_PLACEHOLDER.sub(value, part) for part in template)
+    return check_namespace(tuple(_PLACEHOLDER.sub(value, part) for part in template))

@@ -115,6 +115,8 @@ class Opener:
             resumed=about.episode_id is not None or (parent is not None and parent.resumed),
             tape=Tape(root if about.traced else None),
         )
+        for known_as in {chosen, root} - {None}:
+            self.shared.remember_space(known_as, episode.namespace)
         if parent is not None:
             parent.tape.mute(root)
         intent = _intent(config, about, parent, configurable)

@@ -20,7 +20,7 @@ from langchain_reflect.agents.deadline import Late
 from langchain_reflect.agents.episodes import OpenEpisode, announce, close_episode, joined, to_episode
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.judging import Keeps, Verify, judge
-from langchain_reflect.agents.namespaces import check_namespace
+from langchain_reflect.agents.namespaces import check_template
 from langchain_reflect.agents.opening import About, AboutFields, Opener, Search, inherit
 from langchain_reflect.agents.recalling import Recalls, ain_time, in_time
 from langchain_reflect.agents.shared import Shared
@@ -81,7 +81,7 @@ class AgentService:
     shared: Shared = field(default_factory=Shared, repr=False)
 
     def __post_init__(self) -> None:
-        check_namespace(self.namespace)
+        check_template(self.namespace)
 
     @property
     def health(self) -> Health:
@@ -217,7 +217,7 @@ class AgentService:
         stored, exposures = to_episode(episode, self.redact)
         if episode.resumed and self.ledger is not None:
             with suppress(EpisodeNotFound):
-                episode.earlier = episode.earlier or self.ledger.episode(episode.id)
+                episode.earlier = episode.earlier or self.ledger.episode(episode.id, namespace=episode.namespace)
                 stored = joined(episode.earlier, stored)
         if last:
             episode.tape.events, episode.earlier = [], None

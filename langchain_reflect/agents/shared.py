@@ -10,6 +10,7 @@ from langchain_reflect.agents.deadline import DaemonCalls
 from langchain_reflect.agents.episodes import OpenEpisode
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.threads import Before
+from langchain_reflect.types import Namespace
 
 _RUN_IDS: Final = 10_000
 _THREADS: Final = 2_000
@@ -28,6 +29,7 @@ class Shared:
         """For runs that wait for the ledger."""
         self._lock = threading.Lock()
         self._attempts: OrderedDict[UUID, int] = OrderedDict()
+        self._spaces: OrderedDict[UUID, Namespace] = OrderedDict()
         self._threads: OrderedDict[tuple[str, ...], Before] = OrderedDict()
         self._by_id: OrderedDict[UUID, Before] = OrderedDict()
         self._open: OrderedDict[UUID, OpenEpisode] = OrderedDict()
@@ -38,6 +40,15 @@ class Shared:
             attempt = self._attempts.get(run_id, 0) + 1
             _remember(self._attempts, run_id, attempt, _RUN_IDS)
         return run_id if attempt == 1 else uuid5(run_id, f"attempt-{attempt}")
+
+    def remember_space(self, run_id: UUID, namespace: Namespace) -> None:
+        """Remember whose run this is, so that its outcome need not name the namespace again."""
+        with self._lock:
+            _remember(self._spaces, run_id, namespace, _RUN_IDS)
+
+    def space_of(self, run_id: UUID) -> Namespace | None:
+        """The namespace of a run of this process."""
+        return self._spaces.get(run_id)
 
     def remember_thread(self, episode: OpenEpisode) -> None:
         """Remember the thread's last episode, now that it has ended: what was asked and shown, and how it ended."""

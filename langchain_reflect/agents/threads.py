@@ -37,7 +37,7 @@ _RESUMABLE: Final[frozenset[EpisodeStatus]] = frozenset(
 class Past(Protocol):
     """What knows the episodes of other processes."""
 
-    def episode(self, episode_id: UUID) -> Episode:
+    def episode(self, episode_id: UUID, *, namespace: Namespace | None) -> Episode:
         """One episode."""
 
     def episodes(
@@ -45,13 +45,13 @@ class Past(Protocol):
     ) -> list[Episode]:
         """Episodes of a thread, newest first."""
 
-    def exposures(self, *, episode_id: UUID | None) -> list[Exposure]:
+    def exposures(self, *, episode_id: UUID | None, namespace: Namespace | None) -> list[Exposure]:
         """What an episode was shown."""
 
-    def lesson(self, lesson_id: str) -> Lesson:
+    def lesson(self, lesson_id: str, *, namespace: Namespace | None) -> Lesson:
         """A lesson as it is now."""
 
-    def revisions(self, lesson_id: str) -> list[Revision]:
+    def revisions(self, lesson_id: str, *, namespace: Namespace | None) -> list[Revision]:
         """A lesson as it was."""
 
 
@@ -144,7 +144,7 @@ class Lookup:
 
     def _stored(self, episode_id: UUID) -> Before | None:
         try:
-            return self._read(self.ledger.episode(episode_id)) if self.ledger else None
+            return self._read(self.ledger.episode(episode_id, namespace=self.episode.namespace)) if self.ledger else None
         except EpisodeNotFound:
             return None
 
@@ -181,7 +181,7 @@ class Lookup:
         if not isinstance(text, Lesson):
             return True
         recalled = next((t for t in fresh.texts if isinstance(t, Lesson) and t.id == text.id), None)
-        now = recalled or (_as_shown(self.ledger, text.id, None) if self.ledger else text)
+        now = recalled or (_as_shown(self.ledger, text.namespace, text.id, None) if self.ledger else text)
         return now is not None and now.text == text.text
 
 
@@ -192,7 +192,7 @@ def again(shown: Shown, episode_id: UUID) -> Shown:
 
 def shown_before(ledger: Past, earlier: Episode, policy: RecallPolicy) -> Shown | None:
     """What an episode of another process was shown, without lessons that have been retired since; None if nothing is left of it."""
-    exposures = tuple(ledger.exposures(episode_id=earlier.id))
+    exposures = tuple(ledger.exposures(episode_id=earlier.id, namespace=earlier.namespace))
     if earlier.arm == "placebo":
         return Shown(placebo(policy.max_tokens), arm="placebo", exposures=exposures)
     if earlier.arm == "holdout":
@@ -200,21 +200,21 @@ def shown_before(ledger: Past, earlier: Episode, policy: RecallPolicy) -> Shown 
     if not earlier.shown:
         return None
     revisions = {e.lesson_id: e.revision for e in exposures}
-    lessons = [found for id_ in earlier.shown if (found := _as_shown(ledger, id_, revisions.get(id_))) is not None]
+    lessons = [found for id_ in earlier.shown if (found := _as_shown(ledger, earlier.namespace, id_, revisions.get(id_))) is not None]
     if not lessons:
         return None
     ids = tuple(lesson.id for lesson in lessons)
     return Shown(render(lessons, ids=ids, max_tokens=policy.max_tokens), ids, tuple(lessons), exposures)
 
 
-def _as_shown(ledger: Past, lesson_id: str, revision: int | None) -> Lesson | None:
+def _as_shown(ledger: Past, namespace: Namespace, lesson_id: str, revision: int | None) -> Lesson | None:
     try:
-        lesson = ledger.lesson(lesson_id)
+        lesson = ledger.lesson(lesson_id, namespace=namespace)
         if lesson.status not in SERVABLE:
             return None
         if revision in (None, lesson.revision):
             return lesson
-        return next((r.lesson for r in ledger.revisions(lesson_id) if r.lesson.revision == revision), lesson)
+        return next((r.lesson for r in ledger.revisions(lesson_id, namespace=namespace) if r.lesson.revision == revision), lesson)
     except LessonNotFound:
         return None
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_reflect.cli import demo, doctor, episodes, lessons, loop, status
+from langchain_reflect.cli import care, demo, doctor, episodes, lessons, loop, status, worker
 from langchain_reflect.errors import ReflectError
 
 app = typer.Typer(
@@ -26,7 +26,13 @@ app.command("import")(episodes.import_)
 app.command("reflect")(loop.reflect)
 app.command("recall")(loop.recall)
 app.command("reindex")(loop.reindex)
+app.command("worker")(worker.worker)
+app.command("retry")(worker.retry)
 app.command("sweep")(loop.sweep)
+app.command("forget")(care.forget)
+app.command("revoke")(care.revoke)
+app.command("backup")(care.backup)
+app.command("verify")(care.verify)
 app.add_typer(lessons.app, name="lessons")
 app.command("doctor")(doctor.doctor)
 

@@ -46,8 +46,12 @@ def settings(context: typer.Context, **overrides: object) -> "ReflectSettings":
 
 
 @contextmanager
-def open_ledger(context: typer.Context) -> Iterator["Ledger"]:
+def open_ledger(context: typer.Context, namespace: str | None = None) -> Iterator["Ledger"]:
     """The ledger alone: no model, no embeddings, no Chroma.
+
+    Args:
+        context: Has `--path`.
+        namespace: Where ids are looked for, parts separated by `/`; default that of the settings.
 
     Raises:
         LedgerError: There is none yet; looking for one must not create it.
@@ -57,7 +61,8 @@ def open_ledger(context: typer.Context) -> Iterator["Ledger"]:
     known = settings(context)
     if known.ledger_url is None and not ledger_file(known.path).exists():
         raise LedgerError(f"no ledger in {str(known.path)!r}; name its folder with `reflect --path FOLDER ...` or REFLECT_PATH")
-    with Ledger(known.ledger_url or known.path, durability=known.durability) as ledger:
+    space = namespace_of(namespace) or (("default",) if any("{" in part for part in known.namespace) else known.namespace)
+    with Ledger(known.ledger_url or known.path, namespace=space, durability=known.durability) as ledger:
         yield ledger
 
 

@@ -48,7 +48,7 @@ def list_(
     """List episodes, newest first, with their rewards."""
     with open_ledger(context) as ledger:
         found = ledger.episodes(namespace=namespace_of(namespace), graph=graph, metadata=pairs(metadata or []), limit=limit)
-        judged = [(episode, ledger.outcomes(episode.id)) for episode in found]
+        judged = [(episode, ledger.outcomes(episode.id, namespace=episode.namespace)) for episode in found]
     if json:
         emit_json([_entry(episode, outcomes) for episode, outcomes in judged])
         return
@@ -57,9 +57,9 @@ def list_(
 
 
 @app.command("show")
-def show_(context: typer.Context, episode_id: str, json: Json = False) -> None:
+def show_(context: typer.Context, episode_id: str, namespace: NamespaceOption = None, json: Json = False) -> None:
     """Show one episode: its trajectory, its outcomes, and the lessons it was shown."""
-    with open_ledger(context) as ledger:
+    with open_ledger(context, namespace) as ledger:
         episode, outcomes, exposures = ledger.episode(episode_id), ledger.outcomes(episode_id), ledger.exposures(episode_id=episode_id)
     if json:
         emit_json(
@@ -89,11 +89,17 @@ def outcome(
     feedback: Annotated[str | None, typer.Option(help="What was good or wrong, in words.", show_default=False)] = None,
     source: Annotated[str, typer.Option(help="Who judged: verifier, test, human, user, rule, judge, or a system's name.")] = "user",
     key: Annotated[str, typer.Option(help="Tells several outcomes of one source apart.")] = "",
+    retract: Annotated[bool, typer.Option("--retract", help="Take back what this source said under this key.")] = False,
+    namespace: NamespaceOption = None,
     json: Json = False,
 ) -> None:
     """Judge an episode, found by its id or by its run's metadata. The same report twice changes nothing."""
-    with open_ledger(context) as ledger:
+    with open_ledger(context, namespace) as ledger:
         wanted = episode_id or str(_find(ledger, pairs(metadata or [])).id)
+        if retract:
+            ledger.retract_outcome(wanted, source=source, key=key)
+            show(f"Retracted what {source!r} said of episode {wanted}.")
+            return
         kept = ledger.record_outcome(wanted, reward=reward, feedback=feedback, source=source, key=key)
     if json:
         emit_json(kept)
@@ -119,7 +125,7 @@ def import_(
 def _find(ledger: "Ledger", metadata: dict[str, str]) -> "Episode":
     if not metadata:
         raise InvalidInput("which episode? Give its id or --metadata key=value")
-    found = ledger.episodes(metadata=metadata, limit=2)
+    found = ledger.episodes(namespace=ledger.namespace, metadata=metadata, limit=2)
     if not found:
         raise EpisodeNotFound(f"no episode has the metadata {metadata!r}; `reflect episodes` lists what there is")
     if len(found) > 1:

@@ -46,9 +46,9 @@ def list_(
 
 
 @app.command("show")
-def show_(context: typer.Context, lesson_id: str, json: Json = False) -> None:
+def show_(context: typer.Context, lesson_id: str, namespace: NamespaceOption = None, json: Json = False) -> None:
     """Show one lesson with its examples and its evidence."""
-    with open_ledger(context) as ledger:
+    with open_ledger(context, namespace) as ledger:
         lesson = ledger.lesson(lesson_id)
     if json:
         emit_json(lesson)
@@ -57,9 +57,9 @@ def show_(context: typer.Context, lesson_id: str, json: Json = False) -> None:
 
 
 @app.command("history")
-def history(context: typer.Context, lesson_id: str, json: Json = False) -> None:
+def history(context: typer.Context, lesson_id: str, namespace: NamespaceOption = None, json: Json = False) -> None:
     """Show every revision of a lesson."""
-    with open_ledger(context) as ledger:
+    with open_ledger(context, namespace) as ledger:
         ledger.lesson(lesson_id)
         revisions = ledger.revisions(lesson_id)
     if json:
@@ -94,33 +94,33 @@ def add(
 
 
 @app.command("approve")
-def approve(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "") -> None:
+def approve(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "", namespace: NamespaceOption = None) -> None:
     """Let a proposed or candidate lesson be served as active."""
-    _decide(context, "approve", lesson_id, by, reason)
+    _decide(context, "approve", lesson_id, by, reason, namespace)
 
 
 @app.command("reject")
-def reject(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "") -> None:
+def reject(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "", namespace: NamespaceOption = None) -> None:
     """Refuse a proposed lesson."""
-    _decide(context, "reject", lesson_id, by, reason)
+    _decide(context, "reject", lesson_id, by, reason, namespace)
 
 
 @app.command("retire")
-def retire(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "") -> None:
+def retire(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "", namespace: NamespaceOption = None) -> None:
     """Stop serving a lesson; it can be restored."""
-    _decide(context, "retire", lesson_id, by, reason)
+    _decide(context, "retire", lesson_id, by, reason, namespace)
 
 
 @app.command("restore")
-def restore(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "") -> None:
+def restore(context: typer.Context, lesson_id: str, by: By = "human", reason: Reason = "", namespace: NamespaceOption = None) -> None:
     """Serve a retired lesson again."""
-    _decide(context, "restore", lesson_id, by, reason)
+    _decide(context, "restore", lesson_id, by, reason, namespace)
 
 
-def _decide(context: typer.Context, verb: str, lesson_id: str, by: str, reason: str) -> None:
-    with open_ledger(context) as ledger:
+def _decide(context: typer.Context, verb: str, lesson_id: str, by: str, reason: str, namespace: str | None) -> None:
+    with open_ledger(context, namespace) as ledger:
         ledger.lesson(lesson_id)
-    with open_learner(context) as learner:
+    with open_learner(context, namespace=namespace) as learner:
         lesson = getattr(learner.lessons, verb)(lesson_id, by=by, reason=reason)
     show(f"{lesson.id} is {lesson.status} (revision {lesson.revision})")
 

@@ -71,15 +71,19 @@ def reindex(context: typer.Context, json: Json = False) -> None:
 def sweep(
     context: typer.Context,
     older_than: Annotated[float, typer.Option(min=0.0, help="Hours that a run may take.")] = 1.0,
+    trajectories_older_than: Annotated[
+        float | None, typer.Option(min=0.0, help="Also drop steps and results older than so many days.", show_default=False)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Mark runs that began long ago and never ended as abandoned, because their process was killed. One that does end corrects that."""
     with open_ledger(context) as ledger:
         count = ledger.sweep(timedelta(hours=older_than))
+        trimmed = 0 if trajectories_older_than is None else ledger.trim(timedelta(days=trajectories_older_than))
     if json:
-        emit_json({"abandoned": count})
+        emit_json({"abandoned": count, "trimmed": trimmed})
     else:
-        show(f"Abandoned {count} episodes.")
+        show(f"Abandoned {count} episodes, dropped {trimmed} trajectories.")
 
 
 def _row(edit: "AppliedEdit") -> tuple[str, str, str, str]:

@@ -30,10 +30,13 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
         "ledger": ledger.url.render_as_string(hide_password=True),
         "rows": dict(ledger.counts()),
         "lessons": dict(Counter(lesson.status for lesson in ledger.lessons())),
-        "awaiting_reflection": len(ledger.rollouts(unreflected=True, trajectories=False, limit=None)),
-        "parked_episodes": ledger.parked(),
+        "awaiting_reflection": ledger.due(),
+        "jobs": dict(ledger.job_counts()),
         "reflections": [str(report) for report in reports],
-        "parked": [error for report in reports for error in report.errors],
+        "parked": [f"{job.id} {job.key!r}: {job.problem}" for job in ledger.jobs(state="parked", limit=20)],
+        "waiting": [
+            f"{job.id} {job.key!r} until {job.not_before}: {job.problem}" for job in ledger.jobs(state="ready", limit=20) if job.problem
+        ],
     }
 
 

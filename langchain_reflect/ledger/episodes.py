@@ -2,22 +2,30 @@
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, exists, func, or_, select, union
 
-from langchain_reflect.errors import EpisodeNotFound
-from langchain_reflect.ledger import outcomes, runs, tables
-from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, Rollout, now
+from langchain_reflect.errors import EpisodeNotFound, InvalidInput
+from langchain_reflect.ledger import dues, runs, tables, tombs
+from langchain_reflect.ledger.outcomes import storable
+from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace
 
 _COLUMNS = [c.name for c in tables.episodes.columns]
 
 
 def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]) -> None:
-    """Insert or replace an episode with its trajectory, metadata and exposures."""
+    """Insert or replace an episode with its trajectory, metadata and exposures; one that was erased stays out.
+
+    Raises:
+        InvalidInput: The id belongs to an episode of another namespace.
+    """
+    if tombs.is_set(connection, tombs.of_episode(episode.namespace, episode.id)):
+        return
     insert = tables.insert(connection.dialect.name)
     row: dict[str, Any] = episode.model_dump(include=set(_COLUMNS)) | {
         "usage": episode.usage.model_dump(),
@@ -27,7 +35,10 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
     }
     row = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
     statement = insert(tables.episodes).values(row)
-    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
+    changes = {k: statement.excluded[k] for k in row if k not in {"id", "namespace"}}
+    own = tables.episodes.c.namespace == episode.namespace
+    if connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=own)).rowcount == 0:
+        raise InvalidInput(f"the id {str(episode.id)!r} cannot be used in namespace {episode.namespace!r}; give each run an id of its own")
     packed = {"episode_id": episode.id, "data": _pack(episode)}
     statement = insert(tables.trajectories).values(packed)
     connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_={"data": statement.excluded.data}))
@@ -37,6 +48,7 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
     for exposure in exposures:
         values = exposure.model_dump() | {"shown": int(exposure.shown)}
         connection.execute(insert(tables.exposures).values(values).on_conflict_do_nothing())
+    dues.settle(connection, [episode.id])
 
 
 def _save_metadata(connection: Connection, episode: Episode) -> None:
@@ -50,12 +62,13 @@ def _save_metadata(connection: Connection, episode: Episode) -> None:
         connection.execute(tables.episode_metadata.insert(), rows)
 
 
-def load(connection: Connection, episode_id: UUID) -> Episode:
+def load(connection: Connection, episode_id: UUID, namespace: Namespace) -> Episode:
     """One episode with its trajectory, by its id or by that of a run that resumed it."""
-    wanted = tables.episodes.c.id == runs.episode_of(connection, episode_id)
-    found = _with_trajectories(connection, select(tables.episodes).where(wanted))
+    table = tables.episodes.c
+    wanted = (table.id == runs.episode_of(connection, episode_id, namespace), table.namespace == namespace)
+    found = _with_trajectories(connection, select(tables.episodes).where(*wanted))
     if not found:
-        raise EpisodeNotFound(f"no episode {str(episode_id)!r} in the ledger; `reflect episodes` lists them")
+        raise EpisodeNotFound(f"no episode {str(episode_id)!r} in namespace {namespace!r}; `reflect episodes` lists what there is")
     return found[0]
 
 
@@ -97,17 +110,17 @@ def judged(
 ) -> list[Episode]:
     """Episodes that have an outcome, oldest first, or with `newest` the newest judged first.
 
-    With `unreflected`, only those that no reflection has seen since their last outcome, and all that share a `task_key` with one
-    of them (so that a late outcome reopens its group).
+    With `unreflected`, only those that are due, and all that share a `task_key` with one of them: a late outcome reopens its group.
     """
     table, given = tables.episodes.c, tables.outcomes.c
-    query = select(tables.episodes).where(exists().where(given.episode_id == table.id), *_within(namespace, graph, ids)).limit(limit)
+    mine = and_(given.episode_id == table.id, given.namespace == table.namespace)
+    query = select(tables.episodes).where(exists().where(mine), *_within(namespace, graph, ids)).limit(limit)
     if below is not None:
         wrong = or_(given.reward < below, given.feedback.is_not(None))
-        query = query.where(exists().where(given.episode_id == table.id, wrong))
+        query = query.where(exists().where(mine, wrong))
     if unreflected:
-        query = query.where(_unreflected_or_reopened())
-    judged_at = select(func.max(given.recorded_at)).where(given.episode_id == table.id).scalar_subquery()
+        query = query.where(table.id.in_(_due_and_siblings()))
+    judged_at = select(func.max(given.recorded_at)).where(mine).scalar_subquery()
     query = query.order_by(*((judged_at.desc(), table.id) if newest else (table.started_at, table.id)))
     return _found(connection, query, trajectories=trajectories)
 
@@ -124,61 +137,30 @@ def _within(namespace: Namespace | None, graph: str | None, ids: Collection[UUID
     return conditions
 
 
-def _unreflected_or_reopened() -> Any:
-    table, other = tables.episodes, tables.episodes.alias("sibling")
-    sibling_is_new = exists().where(
-        and_(
-            other.c.task_key == table.c.task_key,
-            other.c.namespace == table.c.namespace,
-            other.c.graph == table.c.graph,
-            exists().where(tables.outcomes.c.episode_id == other.c.id),
-            ~exists().where(tables.reflected.c.episode_id == other.c.id),
-        )
-    )
-    return or_(~exists().where(tables.reflected.c.episode_id == table.c.id), sibling_is_new)
+def _due_and_siblings() -> Any:
+    due, table = tables.due.c, tables.episodes.c
+    same_task = and_(due.namespace == table.namespace, due.graph == table.graph, due.task_key == table.task_key)
+    return union(select(due.episode_id), select(table.id).join_from(tables.due, tables.episodes, same_task))
 
 
-def mark_reflected(connection: Connection, reflection_id: str, rollouts: Iterable[Rollout], *, parked: bool) -> None:
-    """Note that a reflection has seen these rollouts; one whose outcomes are others by now stays due.
-
-    An episode that is being judged at this moment counts as changed. `outcomes.record` holds the other end of the lock.
-    """
-    seen = {r.episode.id: list(r.outcomes) for r in rollouts}
-    ids = list(seen)
-    insert = tables.insert(connection.dialect.name)
-    for start in range(0, len(ids), 500):
-        some = tables.episodes.c.id.in_(ids[start : start + 500])
-        unlocked = connection.execute(select(tables.episodes.c.id).where(some).with_for_update(skip_locked=True)).scalars().all()
-        current = outcomes.by_episode(connection, unlocked)
-        for episode_id in unlocked:
-            if current.get(episode_id, []) != seen[episode_id]:
-                continue
-            values = {"reflection_id": reflection_id, "at": now(), "parked": int(parked)}
-            statement = insert(tables.reflected).values(episode_id=episode_id, **values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_=values))
-
-
-def retry_parked(connection: Connection, *, namespace: Namespace | None, graph: str | None, ids: Collection[UUID] | None) -> int:
-    """Make parked episodes due again; returns their number."""
-    wanted = select(tables.episodes.c.id).where(*_within(namespace, graph, ids))
-    statement = delete(tables.reflected).where(tables.reflected.c.parked == 1, tables.reflected.c.episode_id.in_(wanted))
-    return connection.execute(statement).rowcount
-
-
-def count_parked(connection: Connection) -> int:
-    """Number of parked episodes."""
-    return connection.execute(select(func.count()).where(tables.reflected.c.parked == 1)).scalar_one()
-
-
-def exposures_of(connection: Connection, *, episode_id: UUID | None, lesson_id: str | None) -> list[Exposure]:
-    """Exposures of an episode or of a lesson (or all), by rank."""
-    table = tables.exposures
-    query = select(table).order_by(table.c.episode_id, table.c.rank)
+def exposures_of(connection: Connection, namespace: Namespace, *, episode_id: UUID | None, lesson_id: str | None) -> list[Exposure]:
+    """Exposures of an episode or of a lesson (or all) of a namespace, by rank."""
+    table, known = tables.exposures, tables.episodes.c
+    mine = exists().where(known.id == table.c.episode_id, known.namespace == namespace)
+    query = select(table).where(mine).order_by(table.c.episode_id, table.c.rank)
     if episode_id is not None:
         query = query.where(table.c.episode_id == episode_id)
     if lesson_id is not None:
         query = query.where(table.c.lesson_id == lesson_id)
     return [Exposure(**(row._asdict() | {"shown": bool(row.shown)})) for row in connection.execute(query)]
+
+
+def trim(connection: Connection, *, before: datetime) -> int:
+    """Drop the trajectories of episodes that began before a time and are not due; returns how many."""
+    old = select(tables.episodes.c.id).where(tables.episodes.c.started_at < before)
+    waiting = select(tables.due.c.episode_id)
+    kept = tables.trajectories.c.episode_id
+    return connection.execute(delete(tables.trajectories).where(kept.in_(old), kept.not_in(waiting))).rowcount
 
 
 def _found(connection: Connection, query: Select[Any], *, trajectories: bool) -> list[Episode]:
@@ -198,11 +180,6 @@ def _with_trajectories(connection: Connection, query: Select[Any]) -> list[Episo
 def _episode(row: Row[Any], packed: bytes | None) -> Episode:
     more = json.loads(zlib.decompress(packed)) if packed else {}
     return Episode.model_validate(row._asdict() | more)
-
-
-def storable(text: str) -> str:
-    """The text without what a database refuses: halves of surrogate pairs and NUL."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _pack(episode: Episode) -> bytes:

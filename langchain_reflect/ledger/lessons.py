@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Integer, Text, and_, cast, delete, select, update
+from sqlalchemy import Connection, Integer, Text, and_, cast, delete, exists, select, update
 
-from langchain_reflect.errors import LedgerError, LessonNotFound
-from langchain_reflect.ledger import tables
+from langchain_reflect.errors import InvalidInput, LessonNotFound, RevisionConflict
+from langchain_reflect.ledger import tables, tombs
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
 
 if TYPE_CHECKING:
@@ -53,30 +53,35 @@ def append(connection: Connection, revisions: Sequence[Revision]) -> None:
     """Keep revisions and refresh the folded lessons.
 
     Raises:
-        LedgerError: A revision does not follow the last one of its lesson, because somebody else changed the lesson meanwhile.
+        RevisionConflict: A revision does not follow the last one of its lesson, because somebody else changed the lesson meanwhile.
+        InvalidInput: The lesson was erased.
     """
-    version = _next_version(connection)
+    version = next_version(connection)
     for revision in revisions:
         lesson = revision.lesson
         head = connection.execute(select(tables.lessons.c.revision).where(tables.lessons.c.id == lesson.id)).scalar() or 0
         if lesson.revision != head + 1:
-            raise LedgerError(f"lesson {lesson.id!r} is at revision {head}, {lesson.revision} cannot follow; read it again and retry")
-        body = lesson.model_dump(mode="json")
-        connection.execute(
-            tables.revisions.insert().values(
-                lesson_id=lesson.id,
-                revision=lesson.revision,
-                kind=revision.kind,
-                actor=revision.actor,
-                reason=revision.reason,
-                at=revision.at,
-                body=body,
-            )
-        )
-        _put_head(connection, lesson, body, version)
+            if _is_kept(connection, revision):
+                continue  # the answer to the same commit got lost
+            raise RevisionConflict(f"lesson {lesson.id!r} is at revision {head}, {lesson.revision} cannot follow; read it again and retry")
+        if head == 0 and tombs.is_set(connection, tombs.of_lesson(lesson.namespace, lesson.id)):
+            raise InvalidInput(f"lesson {lesson.id!r} was erased and stays erased; add it with another wording")
+        connection.execute(tables.revisions.insert().values(_row(revision)))
+        put_head(connection, lesson, version)
 
 
-def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any], version: int) -> None:
+def _row(revision: Revision) -> dict[str, Any]:
+    said = {"kind": revision.kind, "actor": revision.actor, "reason": revision.reason, "at": revision.at}
+    body = revision.lesson.model_dump(mode="json")
+    return {"lesson_id": revision.lesson.id, "revision": revision.lesson.revision, **said, "body": body}
+
+
+def _is_kept(connection: Connection, revision: Revision) -> bool:
+    return any(known == revision for known in history(connection, revision.lesson.id, revision.lesson.namespace))
+
+
+def put_head(connection: Connection, lesson: Lesson, version: int) -> None:
+    """Refresh what is folded from a lesson's revisions."""
     insert = tables.insert(connection.dialect.name)
     row = {
         "id": lesson.id,
@@ -84,7 +89,7 @@ def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any], vers
         "status": lesson.status,
         "revision": lesson.revision,
         "version": version,
-        "body": body,
+        "body": lesson.model_dump(mode="json"),
     }
     statement = insert(tables.lessons).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
@@ -93,6 +98,15 @@ def _put_head(connection: Connection, lesson: Lesson, body: dict[str, Any], vers
         tables.lesson_texts.insert(),
         [{"lesson_id": lesson.id, "position": i, "text_hash": text_hash(text)} for i, text in enumerate(texts_of(lesson))],
     )
+    put_evidence(connection, lesson)
+
+
+def put_evidence(connection: Connection, lesson: Lesson) -> None:
+    """Keep which episodes a lesson rests on, to be found from either end."""
+    connection.execute(delete(tables.evidence).where(tables.evidence.c.lesson_id == lesson.id))
+    if lesson.evidence:
+        rows = [{"lesson_id": lesson.id, "episode_id": episode_id} for episode_id in set(lesson.evidence)]
+        connection.execute(tables.evidence.insert(), rows)
 
 
 def version_of(connection: Connection) -> int:
@@ -105,7 +119,8 @@ def changed_since(connection: Connection, version: int) -> list[str]:
     return list(connection.execute(select(tables.lessons.c.id).where(tables.lessons.c.version > version)).scalars())
 
 
-def _next_version(connection: Connection) -> int:
+def next_version(connection: Connection) -> int:
+    """Take the next version of the book; nobody else can until this transaction ends."""
     insert = tables.insert(connection.dialect.name)
     connection.execute(insert(tables.meta).values(key=_VERSION_KEY, value="0").on_conflict_do_nothing())
     following = cast(cast(tables.meta.c.value, Integer) + 1, Text)
@@ -130,18 +145,19 @@ def find(
     return [Lesson.model_validate(body) for body in connection.execute(query).scalars()]
 
 
-def one(connection: Connection, lesson_id: str, namespace: Namespace | None) -> Lesson:
+def one(connection: Connection, lesson_id: str, namespace: Namespace) -> Lesson:
     """One lesson; a lesson of another namespace answers like an unknown one."""
     found = find(connection, namespace=namespace, statuses=None, ids=[lesson_id], limit=None)
     if not found:
-        raise LessonNotFound(f"no lesson {lesson_id!r} in the ledger; `reflect lessons list` shows them")
+        raise LessonNotFound(f"no lesson {lesson_id!r} in namespace {namespace!r}; `reflect lessons list` shows what there is")
     return found[0]
 
 
-def history(connection: Connection, lesson_id: str) -> list[Revision]:
-    """All revisions of a lesson, oldest first."""
-    table = tables.revisions
-    rows = connection.execute(select(table).where(table.c.lesson_id == lesson_id).order_by(table.c.revision))
+def history(connection: Connection, lesson_id: str, namespace: Namespace) -> list[Revision]:
+    """All revisions of a lesson of a namespace, oldest first."""
+    table, known = tables.revisions, tables.lessons.c
+    mine = exists().where(known.id == table.c.lesson_id, known.namespace == namespace)
+    rows = connection.execute(select(table).where(table.c.lesson_id == lesson_id, mine).order_by(table.c.revision))
     return [Revision(lesson=Lesson.model_validate(r.body), kind=r.kind, actor=r.actor, reason=r.reason, at=r.at) for r in rows]
 
 
@@ -151,8 +167,7 @@ def put_vectors(connection: Connection, embedder: str, vectors: "Mapping[str, Ve
 
     insert = tables.insert(connection.dialect.name)
     rows = [{"text_hash": text_hash(t), "embedder": embedder, "data": np.asarray(v, "<f4").tobytes()} for t, v in vectors.items()]
-    for row in rows:
-        connection.execute(insert(tables.vectors).values(row).on_conflict_do_nothing())
+    connection.execute(insert(tables.vectors).on_conflict_do_nothing(), rows)
 
 
 def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesson]) -> list[str]:

@@ -1,41 +1,92 @@
 """Forward-only, named changes of the schema, each applied once under a lock.
 
 A new ledger gets today's tables and is marked as having all migrations; an older one gets the missing ones in order. A ledger that knows a
-migration this release does not know was written by a newer release and is left untouched.
+migration this release does not know was written by a newer release and is left untouched. Each released schema is kept as SQL text among
+the tests (`scripts/golden_ledger.py`), and every later release opens it.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, inspect, select, text
 
 from langchain_reflect.errors import LedgerTooNew
-from langchain_reflect.ledger import tables
-from langchain_reflect.types import now
-
-
-def _add_resumed_runs(connection: Connection) -> None:
-    """An episode may be made of several runs, and may fork from another."""
-    tables.runs.create(connection)
-    connection.execute(text("ALTER TABLE episodes ADD COLUMN run_ids JSON DEFAULT '[]' NOT NULL"))
-    connection.execute(
-        text(f"ALTER TABLE episodes ADD COLUMN forked_from {'UUID' if connection.dialect.name == 'postgresql' else 'CHAR(32)'}")
-    )
-    connection.execute(text("CREATE INDEX episodes_by_thread ON episodes (thread_id)"))
-
-
-MIGRATIONS: Final[dict[str, Callable[[Connection], None]]] = {
-    "0001_first_schema": tables.metadata.create_all,
-    "0002_resumed_runs": _add_resumed_runs,
-}
-"""Name -> what it does, in order. Names are never changed or removed."""
+from langchain_reflect.ledger import dues, lessons, tables
+from langchain_reflect.ledger.columns import JsonText
+from langchain_reflect.ledger.sqlite import APPLICATION_ID
+from langchain_reflect.types import Lesson, now
 
 _LOCK: Final = 0x7265666C656374  # "reflect", the advisory lock of PostgreSQL
 
 
+def _add_resumed_runs(connection: Connection) -> None:
+    """An episode may be made of several runs, and may fork from another."""
+    kind = "UUID" if connection.dialect.name == "postgresql" else "CHAR(32)"
+    connection.execute(text(f"CREATE TABLE runs (run_id {kind} PRIMARY KEY, episode_id {kind} NOT NULL)"))
+    connection.execute(text("ALTER TABLE episodes ADD COLUMN run_ids JSON DEFAULT '[]' NOT NULL"))
+    connection.execute(text(f"ALTER TABLE episodes ADD COLUMN forked_from {kind}"))
+
+
+def _rebuild(connection: Connection) -> None:
+    """Strict tables; outcomes and reflections belong to namespaces; reflections are jobs.
+
+    It builds today's tables. Whoever adds the next migration freezes them here as they are now.
+    """
+    inspector = inspect(connection)
+    old = set(inspector.get_table_names())
+    moved = [t for t in tables.metadata.sorted_tables if t.name in old]
+    for table in moved:
+        for index in inspector.get_indexes(table.name):
+            connection.execute(text(f"DROP INDEX {index['name']}"))
+        connection.execute(text(f"ALTER TABLE {table.name} RENAME TO old_{table.name}"))
+    tables.metadata.create_all(connection)
+    for table in moved:
+        had = {c["name"] for c in inspect(connection).get_columns(f"old_{table.name}")}
+        taken = {c.name: _taken(c) for c in table.columns if c.name in had} | _FILLED.get(table.name, {})
+        kept = " WHERE parked = 0" if table is tables.reflected else ""
+        columns, values = ", ".join(taken), ", ".join(taken.values())
+        statement = f"INSERT INTO {table.name} ({columns}) SELECT {values} FROM old_{table.name}{kept}"  # noqa: S608 - names of ours
+        connection.execute(text(statement))
+    for table in moved:
+        connection.execute(text(f"DROP TABLE old_{table.name}"))
+    dues.settle_all(connection)
+    for body in connection.execute(select(tables.lessons.c.body)).scalars().all():
+        lessons.put_evidence(connection, Lesson.model_validate(body))
+
+
+def _taken(column: Any) -> str:
+    return f"CAST({column.name} AS TEXT)" if isinstance(column.type, JsonText) else str(column.name)
+
+
+_FILLED: Final = {
+    "outcomes": {
+        "namespace": """COALESCE((SELECT e.namespace FROM old_episodes e WHERE e.id = old_outcomes.episode_id), '["default"]')""",
+    },
+    "reflections": {
+        "namespace": """COALESCE((SELECT e.namespace FROM old_reflected r JOIN old_episodes e ON e.id = r.episode_id
+                                  WHERE r.reflection_id = old_reflections.id LIMIT 1), '["default"]')""",
+    },
+}
+
+MIGRATIONS: Final[dict[str, Callable[[Connection], None]]] = {
+    "0001_first_schema": tables.metadata.create_all,
+    "0002_resumed_runs": _add_resumed_runs,
+    "0003_strict_tables_and_jobs": _rebuild,
+}
+"""Name -> what it does, in order. Names are never changed or removed."""
+
+
 def is_current(connection: Connection) -> bool:
-    """Whether nothing is left to do; reads only."""
-    return inspect(connection).has_table(tables.migrations.name) and set(MIGRATIONS) <= _applied(connection)
+    """Whether nothing is left to do; reads only.
+
+    Raises:
+        LedgerTooNew: The ledger was written by a newer release.
+    """
+    if not inspect(connection).has_table(tables.migrations.name):
+        return False
+    applied = _applied(connection)
+    _refuse_newer(connection, applied)
+    return set(MIGRATIONS) <= applied
 
 
 def migrate(connection: Connection) -> None:
@@ -48,7 +99,7 @@ def migrate(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     known = inspect(connection).has_table(tables.migrations.name)
     applied = _applied(connection) if known else set()
-    refuse_newer(connection, applied)
+    _refuse_newer(connection, applied)
     if not applied:
         tables.metadata.create_all(connection)
     for name, change in MIGRATIONS.items():
@@ -56,11 +107,13 @@ def migrate(connection: Connection) -> None:
             if applied:
                 change(connection)
             connection.execute(tables.migrations.insert().values(name=name, applied_at=now()))
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
-def refuse_newer(connection: Connection, applied: set[str] | None = None) -> None:
+def _refuse_newer(connection: Connection, applied: set[str]) -> None:
     """Raise `LedgerTooNew` if the ledger has a migration that this release does not know."""
-    unknown = sorted((_applied(connection) if applied is None else applied) - set(MIGRATIONS))
+    unknown = sorted(applied - set(MIGRATIONS))
     if unknown:
         url = connection.engine.url.render_as_string(hide_password=True)
         raise LedgerTooNew(

@@ -1,27 +1,38 @@
 """Rows of outcomes: every report is kept, and the one that counts is derived.
 
-The reports of one (episode, source, key) differ in content; the one with the later `observed_at` counts, ties are broken by the
-content's hash. So any order of arrival gives the same state. An outcome may arrive before its episode; it joins by id when the
-episode does.
+The reports of one (episode, source, key) differ in content or in `observed_at`; the one with the latest `observed_at` counts, ties are
+broken by the content's hash. If that one is a retraction, nothing of the source counts, and nothing of a revoked source does. So any
+order of arrival gives the same state. An outcome may arrive before its episode; it joins by namespace and id when the episode does.
 """
 
 import hashlib
 import json
 import math
+import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, SupportsFloat, cast
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final, SupportsFloat, cast
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, select
 from typing_extensions import TypedDict
 
-from langchain_reflect.errors import InvalidInput, OutcomeConflict
-from langchain_reflect.ledger import runs, tables
+from langchain_reflect.errors import EpisodeNotFound, InvalidInput, OutcomeConflict
+from langchain_reflect.ledger import dues, runs, tables, tombs
 from langchain_reflect.redaction import Redact, redact_json
-from langchain_reflect.types import Outcome, now
+from langchain_reflect.types import Namespace, Outcome, now
+
+MAX_FEEDBACK: Final = 16_000
+"""Most characters of a feedback text."""
+MAX_DETAIL: Final = 64_000
+"""Most characters of a detail as JSON."""
+MAX_NAME: Final = 200
+"""Most characters of a source or key."""
+AHEAD: Final = timedelta(days=1)
+"""How far a caller's clock may be ahead."""
 
 
 class OutcomeFields(TypedDict, total=False):
@@ -34,6 +45,7 @@ class OutcomeFields(TypedDict, total=False):
     observed_at: datetime | None
     detail: JsonValue
     strict: bool
+    namespace: Namespace | None
 
 
 def episode_id_of(value: UUID | str) -> UUID:
@@ -48,7 +60,7 @@ def episode_id_of(value: UUID | str) -> UUID:
         return UUID(value)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidInput(
-            f"episode id {value!r} is not a UUID; pass the run_id of the run, or an id that `reflect episodes` lists"
+            f"episode id {value!r:.80} is not a UUID; pass the run_id of the run, or an id that `reflect episodes` lists"
         ) from error
 
 
@@ -56,46 +68,98 @@ def validated(episode_id: UUID | str, given: OutcomeFields) -> Outcome:
     """An `Outcome` from what a caller gave.
 
     Raises:
-        InvalidInput: The reward is no number in [0, 1], both reward and feedback are missing, or the detail is no JSON.
+        InvalidInput: The reward is no number in [0, 1], both reward and feedback are missing, or another value cannot be meant.
     """
+    unknown = sorted(set(given) - set(OutcomeFields.__annotations__))
+    if unknown:
+        raise InvalidInput(f"an outcome has no {unknown[0]!r}; expected {', '.join(OutcomeFields.__annotations__)}")
     reward, feedback = given.get("reward"), given.get("feedback")
     reward = None if reward is None else _reward(reward)
     if feedback is not None and not isinstance(feedback, str):
-        raise InvalidInput(f"feedback {feedback!r} is a {type(feedback).__name__}; expected text")
-    feedback = (feedback or "").encode("utf-8", "replace").decode().replace("\0", "").strip() or None
+        raise InvalidInput(f"feedback {feedback!r:.200} is a {type(feedback).__name__}; expected text")
+    feedback = storable(feedback or "").strip() or None
+    if feedback is not None and len(feedback) > MAX_FEEDBACK:
+        raise InvalidInput(
+            f"feedback has {len(feedback)} characters; expected at most {MAX_FEEDBACK}, so give a summary or cut it yourself"
+        )
     if reward is None and feedback is None:
         raise InvalidInput("an outcome needs a reward in [0, 1], a feedback text, or both; got neither")
-    source = given.get("source") or "user"
-    if not isinstance(source, str):
-        raise InvalidInput(f"source {source!r} is a {type(source).__name__}; expected text such as 'verifier', 'human' or a system's name")
-    observed_at = given.get("observed_at") or now()
-    if observed_at.tzinfo is None:
-        observed_at = observed_at.replace(tzinfo=UTC)
     return Outcome(
         episode_id=episode_id_of(episode_id),
         reward=reward,
         feedback=feedback,
-        source=source,
-        key=str(given.get("key") or ""),
-        observed_at=observed_at.astimezone(UTC),
+        source=name_of("source", given.get("source") or "user"),
+        key=name_of("key", given.get("key") or ""),
+        observed_at=_time(given.get("observed_at")),
         detail=_json(given.get("detail")),
     )
 
 
+def retraction(episode_id: UUID | str, source: str, key: str | None, observed_at: datetime | None) -> Outcome:
+    """The report that a source takes back what it said."""
+    return Outcome(
+        episode_id=episode_id_of(episode_id),
+        source=name_of("source", source),
+        key=name_of("key", key or ""),
+        observed_at=_time(observed_at),
+        retracted=True,
+    )
+
+
+def name_of(what: str, value: object) -> str:
+    """A source or a key: a text of at most 200 characters without control characters.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(f"{what} {value!r:.200} is a {type(value).__name__}; expected text")
+    if len(value) > MAX_NAME or any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
+        raise InvalidInput(f"{what} {value!r:.200} cannot be used; expected at most {MAX_NAME} characters, none of them control characters")
+    return value
+
+
+def storable(text: str) -> str:
+    """The text without what a database refuses: halves of surrogate pairs and NUL."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _reward(value: object) -> float:
-    if isinstance(value, str) or not hasattr(value, "__float__"):
-        raise InvalidInput(f"reward {value!r} is a {type(value).__name__}; expected a number in [0, 1] or a bool")
-    reward = float(cast("SupportsFloat", value))
+    kind, wanted = type(value).__name__, "expected a number in [0, 1] or a bool"
+    if isinstance(value, str | Fraction) or not hasattr(value, "__float__"):
+        raise InvalidInput(f"reward {value!r:.200} is a {kind}; {wanted}")
+    try:
+        reward = float(cast("SupportsFloat", value))
+    except OverflowError as error:
+        raise InvalidInput(f"reward is a {kind} that is too large; {wanted}") from error
+    except Exception as error:  # arrays of several numbers, tensors on other devices
+        raise InvalidInput(f"reward of type {kind} is not one number ({error}); {wanted}") from error
     if not math.isfinite(reward) or not 0.0 <= reward <= 1.0:
-        raise InvalidInput(f"reward {value!r} is outside [0, 1]; scale it, for example (score - worst) / (best - worst)")
+        raise InvalidInput(f"reward {reward!r} is outside [0, 1]; scale it, for example (score - worst) / (best - worst)")
     return reward
+
+
+def _time(value: object) -> datetime:
+    if value is None:
+        return now()
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidInput(f"observed_at {value!r} has no time zone; expected a datetime such as datetime.now(UTC)")
+    if value > now() + AHEAD:
+        raise InvalidInput(
+            f"observed_at {value.isoformat()} lies in the future, so it would win over every later judgement; check the clock"
+        )
+    return value.astimezone(UTC)
 
 
 def _json(value: JsonValue) -> JsonValue:
     try:
-        text = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"detail {value!r} is not plain JSON ({error}); pass strings, finite numbers, lists and dicts") from error
+        text = json.dumps(value, allow_nan=False).encode("utf-8", "replace").decode()
+        if len(text) > MAX_DETAIL:
+            raise InvalidInput(f"detail has {len(text)} characters as JSON; expected at most {MAX_DETAIL}")
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(f"detail {value!r:.200} is not plain JSON ({error}); pass strings, finite numbers, lists and dicts") from error
     parsed: JsonValue = json.loads(text)
     return parsed
 
@@ -108,57 +172,113 @@ def redacted(outcome: Outcome, redact: Redact) -> Outcome:
 
 def content_hash(outcome: Outcome) -> str:
     """SHA-256 of what the outcome says."""
-    said = json.dumps([outcome.reward, outcome.feedback, outcome.detail], sort_keys=True)
+    said = json.dumps([outcome.reward, outcome.feedback, outcome.detail, *(["retracted"] if outcome.retracted else [])], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def record(connection: Connection, outcome: Outcome, *, strict: bool) -> Outcome:
-    """Keep a report; the same content again is a no-op. Returns what counts now for (episode, source, key).
+def record(connection: Connection, outcome: Outcome, *, namespace: Namespace, strict: bool = False, timed: bool = True) -> Outcome | None:
+    """Keep a report; the same again is a no-op. Returns what counts now for (episode, source, key), None if that is nothing.
+
+    Args:
+        connection: Of a write transaction.
+        outcome: The report.
+        namespace: Of its episode.
+        strict: Refuse another content for a known (episode, source, key), and an unknown episode.
+        timed: Whether the caller told when the judgement was made. If not, a content that is known already is known for good.
 
     Raises:
-        OutcomeConflict: `strict` and another content is known for the same (episode, source, key).
+        OutcomeConflict: `strict` and another content is known.
+        EpisodeNotFound: `strict` and the episode is not (in this namespace).
+        EpisodeErased: The episode, or what this source said of it, was erased.
     """
-    table = tables.outcomes
-    outcome = outcome.model_copy(update={"episode_id": runs.episode_of(connection, outcome.episode_id)})
-    episode = select(tables.episodes.c.id).where(tables.episodes.c.id == outcome.episode_id)
-    connection.execute(episode.with_for_update(read=True, key_share=True))  # a reflection must not mark it as seen meanwhile
-    same = (table.c.episode_id == outcome.episode_id, table.c.source == outcome.source, table.c.key == outcome.key)
-    known = {row.content: row for row in connection.execute(select(table).where(*same))}
+    table = tables.outcomes.c
+    outcome = outcome.model_copy(update={"episode_id": runs.episode_of(connection, outcome.episode_id, namespace)})
+    tombs.refuse_erased(connection, namespace, outcome)
+    episode = select(tables.episodes.c.id).where(tables.episodes.c.id == outcome.episode_id, tables.episodes.c.namespace == namespace)
+    locked = connection.execute(episode.with_for_update(read=True, key_share=True))  # a reflection must not mark it as seen meanwhile
+    is_known = locked.first() is not None
+    if strict and not is_known:
+        raise EpisodeNotFound(
+            f"no episode {str(outcome.episode_id)!r} in namespace {namespace!r}; strict=False keeps the outcome until it comes"
+        )
+    slot = (
+        table.namespace == namespace,
+        table.episode_id == outcome.episode_id,
+        table.source == outcome.source,
+        table.key == outcome.key,
+    )
+    known = connection.execute(select(table.content, table.observed_at).where(*slot)).all()
     digest = content_hash(outcome)
-    if strict and known and digest not in known:
+    if strict and known and all(row.content != digest for row in known):
         raise OutcomeConflict(
             f"episode {str(outcome.episode_id)!r} already has another outcome from source {outcome.source!r} with key {outcome.key!r}; "
             "use another key=, or strict=False to let the later judgement win"
         )
-    if digest not in known:
-        values = outcome.model_dump() | {"content": digest, "recorded_at": now()}
-        connection.execute(tables.insert(connection.dialect.name)(table).values(values).on_conflict_do_nothing())
-        connection.execute(delete(tables.reflected).where(tables.reflected.c.episode_id == outcome.episode_id))
-    return counting(connection, [outcome.episode_id])[outcome.episode_id, outcome.source, outcome.key]
-
-
-def counting(connection: Connection, episode_ids: Sequence[UUID]) -> dict[tuple[UUID, str, str], Outcome]:
-    """The outcomes that count, by (episode, source, key)."""
-    table = tables.outcomes
-    best: dict[tuple[UUID, str, str], Any] = {}
-    for start in range(0, len(episode_ids), 500):
-        query = select(table).where(table.c.episode_id.in_(episode_ids[start : start + 500]))
-        for row in connection.execute(query):
-            slot = (row.episode_id, row.source, row.key)
-            if slot not in best or (row.observed_at, row.content) > (best[slot].observed_at, best[slot].content):
-                best[slot] = row
-    return {slot: _outcome(row._asdict()) for slot, row in best.items()}
+    same = [row for row in known if row.content == digest]
+    if not same or (timed and all(row.observed_at != outcome.observed_at for row in same)):
+        values = outcome.model_dump(exclude={"retracted"}) | {"namespace": namespace, "content": digest, "recorded_at": now()}
+        values["retracted"] = int(outcome.retracted)
+        connection.execute(tables.insert(connection.dialect.name)(tables.outcomes).values(values).on_conflict_do_nothing())
+        dues.reopen(connection, [outcome.episode_id])
+    return _counting(connection, slot).get((namespace, outcome.episode_id, outcome.source, outcome.key))
 
 
 def by_episode(connection: Connection, episode_ids: Sequence[UUID]) -> dict[UUID, list[Outcome]]:
-    """The outcomes that count for each episode, oldest judgement first."""
+    """The outcomes that count for each of these known episodes, oldest judgement first."""
     found: dict[UUID, list[Outcome]] = defaultdict(list)
-    for (episode_id, _, _), outcome in counting(connection, episode_ids).items():
-        found[episode_id].append(outcome)
-    for several in found.values():
-        several.sort(key=lambda o: (o.observed_at, o.source, o.key))
-    return found
+    e, o = tables.episodes.c, tables.outcomes.c
+    for start in range(0, len(episode_ids), 500):
+        joined = exists().where(e.id == o.episode_id, e.namespace == o.namespace)
+        some = (o.episode_id.in_(episode_ids[start : start + 500]), joined)
+        for (_, episode_id, _, _), outcome in _counting(connection, some).items():
+            found[episode_id].append(outcome)
+    return {episode_id: _ordered(several) for episode_id, several in found.items()}
+
+
+def of(connection: Connection, namespace: Namespace, episode_id: UUID) -> list[Outcome]:
+    """The outcomes that count for an id in a namespace, whether the episode is known yet or not, oldest judgement first."""
+    table = tables.outcomes.c
+    return _ordered(_counting(connection, (table.namespace == namespace, table.episode_id == episode_id)).values())
+
+
+def _ordered(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda o: (o.observed_at, o.source, o.key))
+
+
+def _counting(connection: Connection, conditions: Iterable[ColumnElement[bool]]) -> dict[tuple[Namespace, UUID, str, str], Outcome]:
+    """The outcomes that count among the rows that fit, by (namespace, episode, source, key)."""
+    table, revoked = tables.outcomes.c, tables.revoked_sources.c
+    void = exists().where(revoked.namespace == table.namespace, revoked.source == table.source)
+    best: dict[tuple[Namespace, UUID, str, str], Any] = {}
+    for row in connection.execute(select(tables.outcomes).where(*conditions, ~void)):
+        slot = (row.namespace, row.episode_id, row.source, row.key)
+        if slot not in best or (row.observed_at, row.content) > (best[slot].observed_at, best[slot].content):
+            best[slot] = row
+    return {slot: _outcome(row._asdict()) for slot, row in best.items() if not row.retracted}
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
-    return Outcome(**{name: row[name] for name in Outcome.model_fields})
+    return Outcome(**{name: row[name] for name in Outcome.model_fields if name != "retracted"})
+
+
+def revoke(connection: Connection, namespace: Namespace, source: str, reason: str) -> list[UUID]:
+    """Let nothing that a source said or will say count; returns the episodes it had judged."""
+    values = {"namespace": namespace, "source": source, "at": now(), "reason": reason}
+    connection.execute(tables.insert(connection.dialect.name)(tables.revoked_sources).values(values).on_conflict_do_nothing())
+    return _reopen_judged_by(connection, namespace, source)
+
+
+def trust(connection: Connection, namespace: Namespace, source: str) -> list[UUID]:
+    """Undo `revoke`; returns the episodes that the source judged."""
+    revoked = tables.revoked_sources.c
+    connection.execute(delete(tables.revoked_sources).where(revoked.namespace == namespace, revoked.source == source))
+    return _reopen_judged_by(connection, namespace, source)
+
+
+def _reopen_judged_by(connection: Connection, namespace: Namespace, source: str) -> list[UUID]:
+    table = tables.outcomes.c
+    query = select(table.episode_id).distinct().where(table.namespace == namespace, table.source == source)
+    ids = list(connection.execute(query).scalars())
+    for start in range(0, len(ids), 500):
+        dues.reopen(connection, ids[start : start + 500])
+    return ids

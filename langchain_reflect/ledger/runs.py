@@ -9,13 +9,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, delete, select, update
 
-from langchain_reflect.ledger import tables
-from langchain_reflect.types import Episode
+from langchain_reflect.ledger import dues, tables
+from langchain_reflect.types import Episode, Namespace
 
 
-def episode_of(connection: Connection, run_id: UUID) -> UUID:
-    """Id of the episode that a run belongs to: the run's own id unless it resumed one."""
-    found = connection.execute(select(tables.runs.c.episode_id).where(tables.runs.c.run_id == run_id)).scalar()
+def episode_of(connection: Connection, run_id: UUID, namespace: Namespace) -> UUID:
+    """Id of the episode that a run belongs to: the run's own id unless it resumed one of this namespace."""
+    joined = tables.runs.join(tables.episodes, tables.episodes.c.id == tables.runs.c.episode_id)
+    query = select(tables.runs.c.episode_id).select_from(joined)
+    found = connection.execute(query.where(tables.runs.c.run_id == run_id, tables.episodes.c.namespace == namespace)).scalar()
     return run_id if found is None else found
 
 
@@ -26,12 +28,12 @@ def adopt(connection: Connection, episode: Episode) -> None:
         noted = insert(tables.runs).values(run_id=run_id, episode_id=episode.id).on_conflict_do_nothing()
         if connection.execute(noted).rowcount == 0:
             continue
-        named_it = connection.execute(select(table).where(table.c.episode_id == run_id))
-        early = [row._asdict() | {"episode_id": episode.id} for row in named_it]
+        named_it = (table.c.episode_id == run_id, table.c.namespace == episode.namespace)
+        early = [row._asdict() | {"episode_id": episode.id} for row in connection.execute(select(table).where(*named_it))]
         if early:
             connection.execute(insert(table).on_conflict_do_nothing(), early)
-            connection.execute(delete(table).where(table.c.episode_id == run_id))
-            connection.execute(delete(tables.reflected).where(tables.reflected.c.episode_id == episode.id))
+            connection.execute(delete(table).where(*named_it))
+            dues.reopen(connection, [episode.id])
 
 
 def leave_behind(connection: Connection, episode: Episode) -> None:

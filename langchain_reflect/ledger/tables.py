@@ -1,218 +1,242 @@
 """The tables of the ledger, for SQLite and PostgreSQL alike.
 
 Times are ISO 8601 text in UTC with microseconds, so they sort as they are. Namespaces are canonical JSON text, compared by equality only.
-An outcome's row is one report; the reports of one (episode, source, key) are all kept and the one that counts is derived. `lessons` is the
-fold of `revisions`, kept as a table so that reading the book is one query. A change here needs a migration (`migrations.py`).
+An outcome's row is one report; the reports of one (episode, source, key) are all kept and the one that counts is derived. `lessons` is
+the fold of `revisions`, and `due` of outcomes and `reflected`, kept as tables so that reading them is one query. A change here needs a
+migration (`migrations.py`).
 """
 
-import json
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Dialect,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    Uuid,
-)
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-from langchain_reflect.types import Namespace
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A timezone-aware time as fixed-width ISO text in UTC."""
-
-    impl = String(32)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the interface's parameter
-        """To text."""
-        return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the interface's parameter
-        """From text."""
-        return None if value is None else datetime.fromisoformat(value)
-
-
-class NamespaceText(TypeDecorator[tuple[str, ...]]):
-    """A namespace as canonical JSON text."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Namespace | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the interface's parameter
-        """To text."""
-        return None if value is None else json.dumps(list(value), separators=(",", ":"))
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Namespace | None:  # noqa: ARG002 - the interface's parameter
-        """From text."""
-        return None if value is None else tuple(json.loads(value))
-
-
-def _json() -> JSON:
-    return JSON(none_as_null=True)
-
+from langchain_reflect.ledger.columns import Id, JsonText, NamespaceText, Number, UtcTime
 
 metadata = MetaData()
 
-migrations = Table(
-    "schema_migrations",
-    metadata,
-    Column("name", String(100), primary_key=True),
-    Column("applied_at", UtcTime, nullable=False),
-)
 
-meta = Table("meta", metadata, Column("key", String(200), primary_key=True), Column("value", Text, nullable=False))
+def _table(name: str, *parts: Any) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True)
 
-episodes = Table(
+
+migrations = _table("schema_migrations", Column("name", Text, primary_key=True), Column("applied_at", UtcTime, nullable=False))
+
+meta = _table("meta", Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
+
+episodes = _table(
     "episodes",
-    metadata,
-    Column("id", Uuid, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("namespace", NamespaceText, nullable=False),
     Column("graph", Text, nullable=False),
     Column("task", Text, nullable=False),
     Column("task_key", Text),
-    Column("status", String(20), nullable=False),
-    Column("arm", String(20), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("arm", Text, nullable=False),
     Column("thread_id", Text),
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
     Column("error", Text),
-    Column("shown", _json(), nullable=False),
+    Column("shown", JsonText, nullable=False),
     Column("model", Text),
-    Column("usage", _json(), nullable=False),
-    Column("parent_id", Uuid),
-    Column("metadata", _json(), nullable=False),
-    Column("run_ids", _json(), nullable=False, server_default="[]"),
-    Column("forked_from", Uuid),
+    Column("usage", JsonText, nullable=False),
+    Column("parent_id", Id),
+    Column("metadata", JsonText, nullable=False),
+    Column("run_ids", JsonText, nullable=False, server_default="[]"),
+    Column("forked_from", Id),
+    CheckConstraint("status <> '' AND arm <> ''", name="episode_has_status"),
     Index("episodes_by_thread", "thread_id"),
+    Index("episodes_by_age", "started_at"),
     Index("episodes_by_time", "namespace", "graph", "started_at"),
     Index("episodes_by_task", "namespace", "graph", "task_key"),
+    Index("episodes_by_status", "status", "started_at"),
 )
 
-runs = Table(
+runs = _table(
     "runs",
-    metadata,
-    Column("run_id", Uuid, primary_key=True, doc="root run id of a run that resumed an episode"),
-    Column("episode_id", Uuid, nullable=False),
+    Column("run_id", Id, primary_key=True, doc="root run id of a run that resumed an episode"),
+    Column("episode_id", Id, nullable=False),
+    Index("runs_by_episode", "episode_id"),
 )
 
-trajectories = Table(
+trajectories = _table(
     "trajectories",
-    metadata,
-    Column("episode_id", Uuid, primary_key=True),
+    Column("episode_id", Id, primary_key=True),
     Column("data", LargeBinary, nullable=False, doc="zlib of a JSON object with `steps` and `result`"),
 )
 
-episode_metadata = Table(
+episode_metadata = _table(
     "episode_metadata",
-    metadata,
-    Column("episode_id", Uuid, primary_key=True),
+    Column("episode_id", Id, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False, doc="JSON text of a scalar value"),
     Index("episodes_by_metadata", "key", "value"),
 )
 
-outcomes = Table(
+outcomes = _table(
     "outcomes",
-    metadata,
-    Column("episode_id", Uuid, primary_key=True),
+    Column("namespace", NamespaceText, primary_key=True),
+    Column("episode_id", Id, primary_key=True),
     Column("source", Text, primary_key=True),
     Column("key", Text, primary_key=True),
-    Column("content", String(64), primary_key=True, doc="SHA-256 of reward, feedback and detail"),
-    Column("reward", Float),
+    Column("content", Text, primary_key=True, doc="SHA-256 of reward, feedback and detail"),
+    Column("observed_at", UtcTime, primary_key=True),
+    Column("reward", Number),
     Column("feedback", Text),
-    Column("detail", _json()),
-    Column("observed_at", UtcTime, nullable=False),
+    Column("detail", JsonText),
+    Column("retracted", Integer, nullable=False, server_default="0", doc="1: takes back what the source said before"),
     Column("recorded_at", UtcTime, nullable=False),
     CheckConstraint("reward IS NULL OR (reward >= 0 AND reward <= 1)", name="reward_in_range"),
-    CheckConstraint("reward IS NOT NULL OR feedback IS NOT NULL", name="says_something"),
+    CheckConstraint("reward IS NOT NULL OR feedback IS NOT NULL OR retracted = 1", name="says_something"),
+    Index("outcomes_by_episode", "episode_id"),
+    Index("outcomes_by_source", "namespace", "source"),
 )
 
-exposures = Table(
+revoked_sources = _table(
+    "revoked_sources",
+    Column("namespace", NamespaceText, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+exposures = _table(
     "exposures",
-    metadata,
-    Column("episode_id", Uuid, primary_key=True),
-    Column("lesson_id", String(40), primary_key=True),
+    Column("episode_id", Id, primary_key=True),
+    Column("lesson_id", Text, primary_key=True),
     Column("revision", Integer, nullable=False),
     Column("shown", Integer, nullable=False),
-    Column("probability", Float, nullable=False),
-    Column("arm", String(20), nullable=False),
+    Column("probability", Number, nullable=False),
+    Column("arm", Text, nullable=False),
     Column("rank", Integer, nullable=False),
-    Column("score", Float, nullable=False),
+    Column("score", Number, nullable=False),
     Column("tokens", Integer, nullable=False),
     CheckConstraint("probability >= 0 AND probability <= 1", name="probability_in_range"),
+    CheckConstraint("shown IN (0, 1)", name="shown_or_not"),
     Index("exposures_by_lesson", "lesson_id"),
 )
 
-lessons = Table(
+lessons = _table(
     "lessons",
-    metadata,
-    Column("id", String(40), primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("namespace", NamespaceText, nullable=False),
-    Column("status", String(20), nullable=False),
+    Column("status", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("version", Integer, nullable=False, doc="of the lesson book, when this lesson last changed"),
-    Column("body", _json(), nullable=False),
+    Column("body", JsonText, nullable=False),
+    CheckConstraint("revision >= 1", name="revision_counts"),
     Index("lessons_by_namespace", "namespace", "status"),
     Index("lessons_by_version", "version"),
 )
 
-revisions = Table(
+revisions = _table(
     "revisions",
-    metadata,
-    Column("lesson_id", String(40), primary_key=True),
+    Column("lesson_id", Text, primary_key=True),
     Column("revision", Integer, primary_key=True),
-    Column("kind", String(20), nullable=False),
+    Column("kind", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
-    Column("body", _json(), nullable=False),
+    Column("body", JsonText, nullable=False),
 )
 
-vectors = Table(
+evidence = _table(
+    "evidence",
+    Column("episode_id", Id, primary_key=True),
+    Column("lesson_id", Text, primary_key=True),
+    Index("evidence_by_lesson", "lesson_id"),
+)
+
+vectors = _table(
     "vectors",
-    metadata,
-    Column("text_hash", String(64), primary_key=True, doc="SHA-256 of the text that was embedded"),
-    Column("embedder", String(200), primary_key=True),
+    Column("text_hash", Text, primary_key=True, doc="SHA-256 of the text that was embedded"),
+    Column("embedder", Text, primary_key=True),
     Column("data", LargeBinary, nullable=False, doc="little-endian float32"),
 )
 
-lesson_texts = Table(
+lesson_texts = _table(
     "lesson_texts",
-    metadata,
-    Column("lesson_id", String(40), primary_key=True),
+    Column("lesson_id", Text, primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("text_hash", String(64), nullable=False),
+    Column("text_hash", Text, nullable=False),
+    Index("lesson_texts_by_hash", "text_hash"),
 )
 
-reflections = Table(
+reflections = _table(
     "reflections",
-    metadata,
-    Column("id", String(60), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("namespace", NamespaceText, nullable=False),
     Column("at", UtcTime, nullable=False),
-    Column("report", _json(), nullable=False),
-    Column("replies", _json()),
+    Column("report", JsonText, nullable=False),
+    Column("replies", JsonText),
     Index("reflections_by_time", "at"),
 )
 
-reflected = Table(
+reflected = _table(
     "reflected",
-    metadata,
-    Column("episode_id", Uuid, primary_key=True),
-    Column("reflection_id", String(60), nullable=False),
+    Column("episode_id", Id, primary_key=True),
+    Column("reflection_id", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
-    Column("parked", Integer, nullable=False, doc="1: nothing was learned from it yet, it waits for `retry_parked`"),
-    Index("reflected_by_parked", "parked"),
+    Index("reflected_by_reflection", "reflection_id"),
+)
+
+studied = _table(
+    "studied",
+    Column("episode_id", Id, primary_key=True, doc="an episode that a reflection read, whatever came of it"),
+    Column("reflection_id", Text, primary_key=True),
+)
+
+due = _table(
+    "due",
+    Column("episode_id", Id, primary_key=True, doc="judged, and seen by no reflection since"),
+    Column("namespace", NamespaceText, nullable=False),
+    Column("graph", Text, nullable=False),
+    Column("task_key", Text),
+    Column("judged_at", UtcTime, nullable=False),
+    Index("due_by_time", "judged_at"),
+    Index("due_by_task", "namespace", "graph", "task_key"),
+)
+
+jobs = _table(
+    "jobs",
+    Column("id", Text, primary_key=True),
+    Column("namespace", NamespaceText, nullable=False),
+    Column("graph", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("reason", Text, nullable=False, doc="why the group is ready"),
+    Column("state", Text, nullable=False),
+    Column("fence", Integer, nullable=False, doc="grows with each claim; whoever holds an older one may not finish"),
+    Column("owner", Text),
+    Column("leased_until", UtcTime),
+    Column("not_before", UtcTime, doc="no claim until then, after a failure"),
+    Column("failures", Integer, nullable=False),
+    Column("problem", Text, doc="why it failed last"),
+    Column("reflection_id", Text, doc="which finished it"),
+    Column("created_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    CheckConstraint("state IN ('ready', 'leased', 'parked', 'done')", name="job_state_known"),
+    Index("jobs_by_state", "state", "created_at"),
+    Index("jobs_by_namespace", "namespace", "state"),
+)
+
+job_episodes = _table(
+    "job_episodes",
+    Column("episode_id", Id, primary_key=True, doc="of a job that is not done; an episode is in one at most"),
+    Column("job_id", Text, nullable=False),
+    Index("job_episodes_by_job", "job_id"),
+)
+
+spending = _table(
+    "spending",
+    Column("namespace", NamespaceText, primary_key=True),
+    Column("day", Text, primary_key=True, doc="UTC, YYYY-MM-DD"),
+    Column("calls", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+)
+
+tombstones = _table(
+    "tombstones",
+    Column("digest", Text, primary_key=True, doc="SHA-256 of what was erased, so that it stays erased when it comes again"),
+    Column("at", UtcTime, nullable=False),
 )
 
 

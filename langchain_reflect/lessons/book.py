@@ -6,14 +6,15 @@ index fails in between, nothing is lost.
 
 import hashlib
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Final, Literal
 
-from langchain_reflect.errors import InvalidInput
+from langchain_reflect.errors import InvalidInput, RevisionConflict
 from langchain_reflect.index.base import Vector, VectorIndex
 from langchain_reflect.index.embeddings import Embedder
 from langchain_reflect.ledger import Ledger
+from langchain_reflect.ledger.claims import Closing
 from langchain_reflect.lessons.edits import check, revisions_of
 from langchain_reflect.lessons.finding import LessonFinder
 from langchain_reflect.types import (
@@ -29,6 +30,8 @@ from langchain_reflect.types import (
 )
 
 Review = Literal["none", "required"]
+MakeClosing = Callable[[Sequence[AppliedEdit]], Closing]
+_ATTEMPTS: Final = 10
 
 
 class LessonBook:
@@ -65,22 +68,22 @@ class LessonBook:
         """Lessons by id; those of one namespace, or of one or several statuses."""
         return self.ledger.lessons(namespace=namespace, statuses={status} if isinstance(status, str) else status)
 
-    def show(self, lesson_id: str) -> Lesson:
-        """One lesson.
+    def show(self, lesson_id: str, *, namespace: Namespace | None = None) -> Lesson:
+        """One lesson of a namespace (default the book's own).
 
         Raises:
-            LessonNotFound: The id is unknown.
+            LessonNotFound: The id is unknown in the namespace.
         """
-        return self.ledger.lesson(lesson_id)
+        return self.ledger.lesson(lesson_id, namespace=self._space(namespace))
 
-    def history(self, lesson_id: str) -> Sequence[Revision]:
+    def history(self, lesson_id: str, *, namespace: Namespace | None = None) -> Sequence[Revision]:
         """All revisions of a lesson, oldest first.
 
         Raises:
-            LessonNotFound: The id is unknown.
+            LessonNotFound: The id is unknown in the namespace.
         """
-        self.ledger.lesson(lesson_id)
-        return self.ledger.revisions(lesson_id)
+        self.show(lesson_id, namespace=namespace)
+        return self.ledger.revisions(lesson_id, namespace=self._space(namespace))
 
     def search(self, text: str, *, namespace: Namespace | None = None, limit: int = 10) -> Sequence[tuple[Lesson, float]]:
         """Servable lessons nearest to a text, with their cosine, best first."""
@@ -130,19 +133,23 @@ class LessonBook:
             )
         return self.namespace if namespace is None else namespace
 
-    def approve(self, lesson_id: str, *, by: str = "human", reason: str = "") -> Lesson:
+    def approve(self, lesson_id: str, *, by: str = "human", reason: str = "", namespace: Namespace | None = None) -> Lesson:
         """Serve a lesson as proven."""
-        return self._set_status(lesson_id, "active", by, reason)
+        return self._set_status(lesson_id, "active", by, reason, namespace)
 
-    def reject(self, lesson_id: str, *, by: str = "human", reason: str = "") -> Lesson:
+    def reject(self, lesson_id: str, *, by: str = "human", reason: str = "", namespace: Namespace | None = None) -> Lesson:
         """Never serve a lesson; it is kept as `retired`."""
-        return self._set_status(lesson_id, "retired", by, reason)
+        return self._set_status(lesson_id, "retired", by, reason, namespace)
 
     retire = reject
 
-    def restore(self, lesson_id: str, *, by: str = "human", reason: str = "") -> Lesson:
+    def restore(self, lesson_id: str, *, by: str = "human", reason: str = "", namespace: Namespace | None = None) -> Lesson:
         """Serve a retired lesson again, on trial."""
-        return self._set_status(lesson_id, "candidate", by, reason)
+        return self._set_status(lesson_id, "candidate", by, reason, namespace)
+
+    def quarantine(self, lesson_id: str, *, by: str = "human", reason: str = "", namespace: Namespace | None = None) -> Lesson:
+        """Stop serving a lesson until somebody has looked at it."""
+        return self._set_status(lesson_id, "quarantined", by, reason, namespace)
 
     def edit(
         self,
@@ -155,32 +162,36 @@ class LessonBook:
         when_not: str | None = None,
         why: str | None = None,
         title: str | None = None,
+        namespace: Namespace | None = None,
     ) -> Lesson:
         """Reword a lesson; fields that are not given stay. It goes on trial again."""
-        lesson = self.show(lesson_id)
+        lesson = self.show(lesson_id, namespace=namespace)
         given = {"when": when, "do": do, "when_not": when_not, "why": why, "title": title}
         text = lesson.text.model_copy(update={name: value for name, value in given.items() if value is not None})
         return self._change(LessonEdit(kind="revise", lesson_id=lesson_id, text=text, reason=reason), lesson.namespace, by)
 
-    def _set_status(self, lesson_id: str, status: LessonStatus, by: str, reason: str) -> Lesson:
-        lesson = self.show(lesson_id)
+    def _set_status(self, lesson_id: str, status: LessonStatus, by: str, reason: str, namespace: Namespace | None) -> Lesson:
+        lesson = self.show(lesson_id, namespace=namespace)
         return self._change(LessonEdit(kind="status", lesson_id=lesson_id, status=status, reason=reason), lesson.namespace, by)
 
     def _change(self, edit: LessonEdit, namespace: Namespace, by: str) -> Lesson:
         (done,) = self._commit([edit], namespace, by, default_status="candidate")
         if not done.applied or done.lesson_id is None:
             raise InvalidInput(f"the lesson cannot be changed so: {done.reason}")
-        return self.show(done.lesson_id)
+        return self.show(done.lesson_id, namespace=namespace)
 
     # Changes by a reflection
 
-    def commit(self, edits: Sequence[LessonEdit], *, namespace: Namespace, actor: str) -> Sequence[AppliedEdit]:
+    def commit(
+        self, edits: Sequence[LessonEdit], *, namespace: Namespace, actor: str, closing: MakeClosing | None = None
+    ) -> Sequence[AppliedEdit]:
         """Apply edits: each is checked, and all that pass are written in one transaction, then taken into the index.
 
         Args:
             edits: In the order in which they were meant; later ones see what earlier ones did.
             namespace: Lessons of other namespaces do not exist for these edits.
             actor: Who made them, such as a reflection's id.
+            closing: Makes what the reflection leaves behind from what became of the edits; written in the same transaction.
 
         Returns:
             For each edit whether it was applied, and why not.
@@ -188,29 +199,49 @@ class LessonBook:
         Raises:
             LedgerError: Nothing was written.
         """
-        return self._commit(edits, namespace, actor, default_status="proposed" if self.review == "required" else "candidate")
+        default: LessonStatus = "proposed" if self.review == "required" else "candidate"
+        return self._commit(edits, namespace, actor, default_status=default, closing=closing)
 
     def _commit(
-        self, edits: Sequence[LessonEdit], namespace: Namespace, actor: str, *, default_status: LessonStatus
+        self,
+        edits: Sequence[LessonEdit],
+        namespace: Namespace,
+        actor: str,
+        *,
+        default_status: LessonStatus,
+        closing: MakeClosing | None = None,
     ) -> Sequence[AppliedEdit]:
         with self._lock:
-            known = self._named_in(edits, namespace)
-            revisions: list[Revision] = []
-            done: list[AppliedEdit] = []
-            for edit in edits:
-                problem = check(edit, known)
-                if problem is not None:
-                    done.append(AppliedEdit(edit=edit, applied=False, lesson_id=edit.lesson_id, reason=problem))
-                    continue
-                new_id = partial(self._new_id, edit, namespace, actor, known)
-                made = revisions_of(edit, known, namespace=namespace, actor=actor, new_id=new_id, default_status=default_status, at=now())
-                revisions += made
-                known |= {revision.lesson.id: revision.lesson for revision in made}
-                done.append(AppliedEdit(edit=edit, applied=True, lesson_id=made[0].lesson.id))
-            self.ledger.append_revisions(revisions)
+            for attempt in range(1, _ATTEMPTS + 1):
+                done, revisions = self._applied(edits, namespace, actor, default_status)
+                try:
+                    self.ledger.append_revisions(revisions, closing=closing(done) if closing else None)
+                    break
+                except RevisionConflict:  # another process changed one of the lessons: the edits are checked against what it made of it
+                    if attempt == _ATTEMPTS:
+                        raise
         if revisions:
             self._finder.follow()
         return done
+
+    def _applied(
+        self, edits: Sequence[LessonEdit], namespace: Namespace, actor: str, default_status: LessonStatus
+    ) -> tuple[Sequence[AppliedEdit], Sequence[Revision]]:
+        """What becomes of edits, as the book is now, and the revisions that they make."""
+        known = self._named_in(edits, namespace)
+        revisions: list[Revision] = []
+        done: list[AppliedEdit] = []
+        for edit in edits:
+            problem = check(edit, known)
+            if problem is not None:
+                done.append(AppliedEdit(edit=edit, applied=False, lesson_id=edit.lesson_id, reason=problem))
+                continue
+            new_id = partial(self._new_id, edit, namespace, actor, known)
+            made = revisions_of(edit, known, namespace=namespace, actor=actor, new_id=new_id, default_status=default_status, at=now())
+            revisions += made
+            known |= {revision.lesson.id: revision.lesson for revision in made}
+            done.append(AppliedEdit(edit=edit, applied=True, lesson_id=made[0].lesson.id))
+        return done, revisions
 
     def _named_in(self, edits: Iterable[LessonEdit], namespace: Namespace) -> dict[str, Lesson]:
         ids = {name for edit in edits for name in (edit.lesson_id, *edit.merged) if name}

@@ -7,6 +7,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+from langchain_reflect.types import ReflectionReport
+
+_FIRST_WAIT: Final = 5.0
+_LONGEST_WAIT: Final = 300.0
 
 logger = logging.getLogger(__name__)
 
@@ -15,21 +21,25 @@ class BackgroundReflection:
     """Runs a reflection soon after it was asked for, never two at once.
 
     The thread starts with the first `poke` and is a daemon, so a stuck model never keeps the process from exiting. `flush` waits for
-    what is due; the end of the process waits for it too, for a limited time. What is not done by then stays due in the ledger.
+    what is due; the end of the process waits for it too, for a limited time. What is not done by then stays due in the ledger. Where the
+    model or the ledger was out of reach, it is tried again by itself after a while that grows.
 
     Args:
-        reflect: Works off what is due and returns; its exceptions are logged.
+        reflect: Works off what is due and returns its report; its exceptions are logged.
         pause: Seconds to wait after a poke, so that outcomes that come together are worked off together.
         exit_timeout: Most seconds that the end of the process waits.
     """
 
-    def __init__(self, reflect: Callable[[], object], *, pause: float = 0.2, exit_timeout: float = 30.0) -> None:
+    def __init__(self, reflect: Callable[[], ReflectionReport], *, pause: float = 0.2, exit_timeout: float = 30.0) -> None:
         self._reflect = reflect
         self._pause = pause
         self._exit_timeout = exit_timeout
         self._changed = threading.Condition()
         self._due = self._busy = self._closed = self._hurry = False
         self._holds = 0
+        self._failures = 0
+        self._again: float | None = None
+        """When to try again, by the monotonic clock."""
         self._thread: threading.Thread | None = None
 
     def poke(self) -> None:
@@ -88,26 +98,38 @@ class BackgroundReflection:
 
     def _work(self) -> None:
         while self._next():
+            wait: float | None = None
             try:
-                self._reflect()
+                report = self._reflect()
+                wait = self._wait(report.retry_after) if report.outages else None
             except Exception:
-                logger.exception("reflection in the background failed; the outcomes stay due, and learner.reflect() tries again")
+                logger.exception("reflection in the background failed; the outcomes stay due, and it is tried again later")
+                wait = self._wait(None)
             finally:
                 with self._changed:
                     self._busy = False
+                    self._again = None if wait is None else time.monotonic() + wait
+                    self._failures = 0 if wait is None else self._failures + 1
                     self._changed.notify_all()
+
+    def _wait(self, retry_after: float | None) -> float:
+        return max(retry_after or 0.0, min(_FIRST_WAIT * float(2**self._failures), _LONGEST_WAIT))
+
+    def _is_time(self) -> bool:
+        return self._again is not None and time.monotonic() >= self._again
 
     def _next(self) -> bool:
         """Wait for work and a short pause after it; False when closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or (self._due and not self._holds))
+            while not (self._closed or ((self._due or self._is_time()) and not self._holds)):
+                self._changed.wait(None if self._again is None or self._holds else max(0.0, self._again - time.monotonic()))
             if self._closed and (not self._due or self._holds):
                 return False
             until = time.monotonic() + self._pause
             self._changed.wait_for(lambda: self._hurry or self._closed, max(0.0, until - time.monotonic()))
             if self._holds:
                 return self._next()
-            self._due, self._busy = False, True
+            self._due, self._busy, self._again = False, True, None
             return True
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_reflect.reflection.drafting import not_applied, plain
+from langchain_reflect.reflection.outages import Outage
 from langchain_reflect.reflection.policy import ReflectionPolicy
 from langchain_reflect.reflection.schemas import CurateAnswer
 from langchain_reflect.types import AppliedEdit, Lesson, LessonDraft, LessonEdit, LessonText, Namespace
@@ -74,7 +75,7 @@ class Curation:
 
     def __init__(self, policy: ReflectionPolicy, had: Mapping[UUID, Sequence[str]]) -> None:
         self.refused: list[AppliedEdit] = []
-        self.given_up: list[tuple[int, str]] = []
+        self.given_up: list[tuple[int, str, Outage | None]] = []
         self._policy = policy
         self._had = had
         self._added: dict[str, _Added] = {}
@@ -131,14 +132,15 @@ class Curation:
         else:
             self._change(ids, candidate, text, answer.reason)
 
-    def give_up(self, candidate: Candidate, reason: str) -> None:
+    def give_up(self, candidate: Candidate, reason: str, outage: Outage | None = None) -> None:
         """The curator gave no usable answer: the draft is not taken, and its group has to wait for another try.
 
         Args:
             candidate: The draft.
             reason: What went wrong.
+            outage: Set if the curator may answer later.
         """
-        self.given_up.append((candidate.group, reason))
+        self.given_up.append((candidate.group, reason, outage))
         self.refused.append(not_applied(candidate.draft, reason))
 
     def _neighbours(self, candidate: Candidate) -> list[tuple[str, LessonText, float]]:

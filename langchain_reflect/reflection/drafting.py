@@ -19,6 +19,7 @@ from langchain_reflect.lessons.safety import clean_text, leak
 from langchain_reflect.reflection.digest import answer_of, digests, without_lessons
 from langchain_reflect.reflection.feedback import advice_of, examples_of, expected_of, family
 from langchain_reflect.reflection.grouping import select
+from langchain_reflect.reflection.outages import Outage
 from langchain_reflect.reflection.policy import ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts, contrast_messages
 from langchain_reflect.reflection.schemas import DraftAnswer, DraftsAnswer
@@ -53,6 +54,8 @@ class Studied:
     refused: tuple[AppliedEdit, ...] = ()
     parked: str | None = None
     """Why nothing was learned; the group waits until it is retried or judged anew."""
+    outage: Outage | None = None
+    """Set if it is parked because the model was out of reach: then it is tried again by itself."""
     interrupted: bool = False
     """Whether the gate was stopped; the group stays due."""
     usage: Usage = field(default_factory=Usage)
@@ -117,11 +120,13 @@ def conclude(
     failures = [reply for _, reply in asked if isinstance(reply, UnfitReply)]
     if gated or (refused and not drafts):
         drafts = _with_feedback(drafts, group)
+    failed = len(failures) == len(asked) and not drafts
     return Studied(
         group=index,
         drafts=tuple(drafts.values()),
         refused=tuple(refused),
-        parked=str(failures[0]) if len(failures) == len(asked) and not drafts else None,
+        parked=str(failures[0]) if failed else None,
+        outage=next((f.outage for f in failures if f.outage), None) if failed else None,
         usage=sum((reply.usage for _, reply in asked), Usage()),
         replies=tuple(raw for _, reply in asked for raw in reply.raw),
     )

@@ -4,7 +4,8 @@ An ordinary compiled graph: it can be traced, streamed, checkpointed, and used a
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import Final
@@ -18,8 +19,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reflection.leases import LeaseKeeper
 from langchain_reflect.reflection.models import resolve_model
-from langchain_reflect.reflection.nodes import check, commit, contrast, curate, load, one_per_group
+from langchain_reflect.reflection.nodes import check, commit, contrast, curate, load, new_id, one_per_group
 from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.reflection.state import Parts, ReflectionInput, ReflectionOutput, ReflectionState
@@ -38,6 +40,7 @@ def build_reflection_graph(
     policy: ReflectionPolicy = _POLICY,
     gate: Gate | None = None,
     prompts: Prompts = _PROMPTS,
+    leases: LeaseKeeper | None = None,
 ) -> ReflectionGraph:
     """The graph that turns rollouts and rewards into lessons.
 
@@ -48,6 +51,7 @@ def build_reflection_graph(
         policy: When a group is ready, and what becomes of its drafts.
         gate: Tries several drafts and keeps the best or none, where tasks can be run again.
         prompts: What the model is asked.
+        leases: Keeps the jobs that the graph takes from others while it runs; default one of its own.
 
     Returns:
         A compiled graph; its input is a `ReflectionInput`, its output `{"report": ReflectionReport}`.
@@ -57,7 +61,9 @@ def build_reflection_graph(
         InvalidInput: The name of the model cannot be used.
         MissingExtra: Its provider's package is not installed.
     """
-    parts = Parts(resolve_model(model), book, ledger, policy, prompts, gate)
+    parts = Parts(
+        resolve_model(model), book, ledger, policy, prompts, leases or LeaseKeeper(ledger, policy.lease, policy.max_failures), gate
+    )
     graph = StateGraph(ReflectionState, input_schema=ReflectionInput, output_schema=ReflectionOutput)
     graph.add_node("load", load(parts))
     graph.add_node("contrast", contrast(parts))
@@ -79,6 +85,8 @@ def reflect(
     namespace: Namespace | None = None,
     episodes: Collection[UUID] | None = None,
     retry: bool = False,
+    limit: int | None = None,
+    leases: LeaseKeeper | None = None,
     config: RunnableConfig | None = None,
 ) -> ReflectionReport:
     """Run a reflection now, apart from any graph in whose node this is called: its callbacks and streams see nothing of it.
@@ -87,12 +95,16 @@ def reflect(
         graph: From `build_reflection_graph`.
         namespace: Only this namespace.
         episodes: Only these of the due episodes; no other is grouped, judged by a gate or marked as seen. None: all.
-        retry: Parked episodes (of those chosen) are due again first.
+        retry: Parked groups (of those chosen) are taken up again.
+        limit: Most groups; None: as the policy says.
+        leases: The ones that the graph was built with: jobs of a run that breaks off are then given back at once, else when they run out.
         config: Of the run.
     """
+    given = _input(namespace, episodes, retry=retry, limit=limit)
     context = copy_context()
     context.run(var_child_runnable_config.set, None)
-    output = context.run(partial(graph.invoke, _input(namespace, episodes, retry=retry), config))
+    with _given_back(given, leases):
+        output = context.run(partial(graph.invoke, given, config))
     report: ReflectionReport = output["report"]
     return report
 
@@ -103,15 +115,32 @@ async def areflect(
     namespace: Namespace | None = None,
     episodes: Collection[UUID] | None = None,
     retry: bool = False,
+    limit: int | None = None,
+    leases: LeaseKeeper | None = None,
     config: RunnableConfig | None = None,
 ) -> ReflectionReport:
     """Async `reflect`."""
+    given = _input(namespace, episodes, retry=retry, limit=limit)
     context = copy_context()
     context.run(var_child_runnable_config.set, None)
-    output = await asyncio.create_task(graph.ainvoke(_input(namespace, episodes, retry=retry), config), context=context)
+    with _given_back(given, leases):
+        output = await asyncio.create_task(graph.ainvoke(given, config), context=context)
     report: ReflectionReport = output["report"]
     return report
 
 
-def _input(namespace: Namespace | None, episodes: Collection[UUID] | None, *, retry: bool) -> ReflectionInput:
-    return {"namespace": namespace, "episodes": None if episodes is None else frozenset(episodes), "retry": retry}
+def _input(namespace: Namespace | None, episodes: Collection[UUID] | None, *, retry: bool, limit: int | None) -> ReflectionInput:
+    chosen = None if episodes is None else frozenset(episodes)
+    given: ReflectionInput = {"id": new_id(), "namespace": namespace, "episodes": chosen, "retry": retry}
+    return given if limit is None else {**given, "limit": limit}
+
+
+@contextmanager
+def _given_back(given: ReflectionInput, leases: LeaseKeeper | None) -> Iterator[None]:
+    """If the run breaks off, whatever the reason, its jobs are given back."""
+    try:
+        yield
+    except BaseException as error:
+        if leases is not None:
+            leases.give_up(given["id"], f"{type(error).__name__}: {error}")
+        raise

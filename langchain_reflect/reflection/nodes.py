@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
@@ -11,18 +12,21 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.types import Send
 from numpy.typing import NDArray
 
+from langchain_reflect.errors import ReflectError
+from langchain_reflect.ledger.claims import Claim, Closing
 from langchain_reflect.lessons.safety import suspicion
 from langchain_reflect.reflection.curation import Candidate, Curation, Proposal, problem_of
 from langchain_reflect.reflection.drafting import Question, Studied, conclude, one_instance, plain, questions
 from langchain_reflect.reflection.gating import gated
 from langchain_reflect.reflection.grouping import ready_groups
 from langchain_reflect.reflection.prompts import curate_messages
-from langchain_reflect.reflection.reporting import replies_of, report_of, seen, unlearned
+from langchain_reflect.reflection.reporting import endings, replies_of, report_of, seen
 from langchain_reflect.reflection.schemas import CurateAnswer, DraftsAnswer
 from langchain_reflect.reflection.state import CURATE, ContrastInput, Parts, ReflectionState
 from langchain_reflect.reflection.structured import Reply, UnfitReply, aask, ask
 from langchain_reflect.types import (
     AppliedEdit,
+    Job,
     Lesson,
     LessonEdit,
     LessonStatus,
@@ -46,11 +50,12 @@ def load(parts: Parts) -> Node:
 
     def run(state: ReflectionState) -> ReflectionState:
         if state.get("retry"):
-            parts.ledger.retry_parked(namespace=state.get("namespace"), graph=state.get("graph"), episodes=state.get("episodes"))
-        groups = state.get("groups") or _due(parts, state)
+            parts.ledger.free(namespace=state.get("namespace"), graph=state.get("graph"), episodes=state.get("episodes"))
+        started, reflection_id = now(), state.get("id") or new_id()
+        claims, groups = ([], state["groups"]) if state.get("groups") else _taken(parts, state, reflection_id)
         ids = {i for g in groups for r in g.rollouts for i in r.episode.shown}
         shown = {lesson.id: lesson for lesson in parts.ledger.lessons(ids=ids)} if ids else {}
-        return {"id": f"R-{uuid4().hex[:12]}", "started": now(), "groups": groups, "shown": shown}
+        return {"id": reflection_id, "started": started, "claims": claims, "groups": groups, "shown": shown}
 
     return RunnableLambda(run, name="load")
 
@@ -113,36 +118,92 @@ def check(state: ReflectionState) -> ReflectionState:
 
 
 def commit(parts: Parts) -> Node:
-    """Apply the edits, note which episodes were seen, and keep the report with the model's raw answers."""
+    """Apply the edits, end the jobs, and keep the report with the model's raw answers: all of it in one transaction, or nothing."""
 
     def run(state: ReflectionState) -> ReflectionState:
+        if not state.get("groups"):
+            return {"report": report_of(state, [], None)}
         applied: list[AppliedEdit] = []
-        failure: Exception | None = None
+        *others, (last, edits) = _by_namespace(state["groups"], state.get("proposals", []))
         try:
-            for namespace, edits in _by_namespace(state.get("proposals", [])):
-                applied += parts.book.commit(edits, namespace=namespace, actor=state["id"])
-            parts.ledger.mark_reflected(state["id"], seen(state))
-            parts.ledger.mark_reflected(state["id"], unlearned(state), parked=True)
-        except Exception as error:  # noqa: BLE001 - raised again below, once what was spent is on record
-            failure = error
-        report = report_of(state, applied, failure)
-        if state.get("groups"):
-            parts.ledger.save_reflection(report, replies=replies_of(state, parts.prompts))
-        if failure is not None:
-            raise failure
-        return {"report": report}
+            for namespace, theirs in others:
+                applied += parts.book.commit(theirs, namespace=namespace, actor=state["id"])
+            made: list[Closing] = []  # anew for each try, if somebody changes the same lessons meanwhile
+            parts.book.commit(edits, namespace=last, actor=state["id"], closing=partial(_closing, parts, state, applied, made))
+        except Exception as error:
+            with suppress(ReflectError):  # what was spent stays on record, if only the edits were the problem
+                parts.ledger.append_revisions([], closing=_spent(parts, state, error))
+            raise
+        parts.leases.let_go(state["id"])
+        return {"report": made[-1].report}
 
     return RunnableLambda(run, name="commit")
 
 
-def _due(parts: Parts, state: ReflectionState) -> list[RolloutGroup]:
-    """The groups to work off now. Only their own trajectories are read: what waits may be much more than what is ready."""
-    rollouts = _waiting(parts, state)
-    vectors = _task_vectors(parts, rollouts)
-    groups = ready_groups(rollouts, vectors=vectors, policy=parts.policy, now=now())[: parts.policy.max_groups]
-    ids = [r.episode.id for g in groups for r in g.rollouts]
+def new_id() -> str:
+    """Of a reflection."""
+    return f"R-{uuid4().hex[:12]}"
+
+
+def _closing(
+    parts: Parts, state: ReflectionState, before: Sequence[AppliedEdit], made: list[Closing], applied: Sequence[AppliedEdit]
+) -> Closing:
+    closing = Closing(
+        report=report_of(state, [*before, *applied], None),
+        namespace=state["groups"][-1].namespace,
+        endings=endings(state),
+        seen=seen(state),
+        replies=replies_of(state, parts.prompts),
+        max_failures=parts.policy.max_failures,
+    )
+    made.append(closing)
+    return closing
+
+
+def _spent(parts: Parts, state: ReflectionState, error: Exception) -> Closing:
+    """What is kept of a reflection that could not be committed: its jobs are given back by whoever runs the graph."""
+    report = report_of(state, [], error)
+    return Closing(report=report, namespace=state["groups"][-1].namespace, replies=replies_of(state, parts.prompts))
+
+
+def _taken(parts: Parts, state: ReflectionState, reflection_id: str) -> tuple[list[Claim], list[RolloutGroup]]:
+    """Jobs that nobody else has, and their groups as they are by now; what is ready is planned if there is no job yet."""
+    jobs = _claimed(parts, state) or (_claimed(parts, state) if parts.ledger.plan(_ready(parts, state)) else [])
+    claims = [Claim(job.id, job.fence) for job in jobs]
+    parts.leases.hold(reflection_id, claims)
+    ids = [i for job in jobs for i in job.episodes]
     full = {r.episode.id: r for r in parts.ledger.rollouts(episodes=ids, limit=None)} if ids else {}
-    return [g.model_copy(update={"rollouts": tuple(full[r.episode.id] for r in g.rollouts)}) for g in groups]
+    pairs = [(claim, _group(job, [full[i] for i in job.episodes if i in full])) for claim, job in zip(claims, jobs, strict=True)]
+    parts.ledger.drop([claim for claim, group in pairs if group is None])  # what was said of them changed meanwhile
+    kept = [(claim, group) for claim, group in pairs if group is not None]
+    return [claim for claim, _ in kept], [group for _, group in kept]
+
+
+def _claimed(parts: Parts, state: ReflectionState) -> list[Job]:
+    return parts.ledger.claim(
+        parts.leases.owner,
+        limit=state.get("limit") or parts.policy.max_groups,
+        lease=parts.policy.lease,
+        namespace=state.get("namespace"),
+        graph=state.get("graph"),
+        episodes=state.get("episodes"),
+        daily_calls=parts.policy.daily_calls,
+        daily_tokens=parts.policy.daily_tokens,
+    )
+
+
+def _group(job: Job, rollouts: Sequence[Rollout]) -> RolloutGroup | None:
+    if not rollouts:
+        return None
+    oldest = tuple(sorted(rollouts, key=lambda r: (r.episode.started_at, str(r.episode.id))))
+    task = oldest[0].episode.task
+    return RolloutGroup(key=job.key, namespace=job.namespace, graph=job.graph, task=task, rollouts=oldest, reason=job.reason)
+
+
+def _ready(parts: Parts, state: ReflectionState) -> list[RolloutGroup]:
+    """The groups that are ready now, without trajectories: what waits may be much more than what is ready."""
+    rollouts = _waiting(parts, state)
+    return ready_groups(rollouts, vectors=_task_vectors(parts, rollouts), policy=parts.policy, now=now())
 
 
 def _waiting(parts: Parts, state: ReflectionState) -> list[Rollout]:
@@ -248,7 +309,7 @@ async def _acurated(parts: Parts, candidate: Candidate, near: Near, config: Runn
 
 def _settle(curation: Curation, candidate: Candidate, near: Near, reply: Curated) -> None:
     if isinstance(reply, UnfitReply):
-        curation.give_up(candidate, f"the curator gave {reply}")
+        curation.give_up(candidate, f"the curator gave {reply}", reply.outage)
     else:
         curation.settle(candidate, near, reply.value)
 
@@ -257,7 +318,7 @@ def _edits(curation: Curation, spent: Sequence[Curated]) -> ReflectionState:
     usage = sum((reply.usage for reply in spent), Usage())
     parked = curation.given_up
     cost = Studied(group=CURATE, usage=usage, replies=tuple(raw for reply in spent for raw in reply.raw))
-    waiting = [Studied(group=at, parked=reason) for at, reason in parked]
+    waiting = [Studied(group=at, parked=reason, outage=outage) for at, reason, outage in parked]
     return {"proposals": curation.proposals, "refused": curation.refused, "studied": [cost, *waiting]}
 
 
@@ -269,8 +330,8 @@ def _problem(proposal: Proposal, rollouts: Sequence[Rollout]) -> str | None:
     return unsafe or one_instance(text, rollouts)
 
 
-def _by_namespace(proposals: Iterable[Proposal]) -> list[tuple[Namespace, list[LessonEdit]]]:
-    found: dict[Namespace, list[LessonEdit]] = {}
+def _by_namespace(groups: Iterable[RolloutGroup], proposals: Iterable[Proposal]) -> list[tuple[Namespace, list[LessonEdit]]]:
+    found: dict[Namespace, list[LessonEdit]] = {group.namespace: [] for group in groups}
     for proposal in proposals:
         found.setdefault(proposal.namespace, []).append(proposal.edit)
     return list(found.items())

@@ -33,6 +33,14 @@ class ReflectionPolicy:
     """Most rollouts that are grouped: the newest judged, and as many of the newest that failed or have feedback."""
     max_groups: int = 50
     """Most groups of one reflection; the rest wait for the next."""
+    lease: timedelta = timedelta(seconds=60)
+    """How long a group that was taken stays taken if nobody prolongs it, because its process died."""
+    max_failures: int = 5
+    """After so many outages of the model a group is parked."""
+    daily_calls: int | None = None
+    """Most model calls per namespace and day (UTC). Looked at before a group is taken; a group that runs may end above it."""
+    daily_tokens: int | None = None
+    """Likewise, tokens in and out."""
     digest_tokens: int = 3000
     """Budget of all rollouts in one prompt, in estimated tokens."""
     drafts: int = 4
@@ -56,6 +64,7 @@ class ReflectionPolicy:
             "drafts": 1,
             "max_drafts": 1,
             "nearest": 1,
+            "max_failures": 1,
         }
         for name, least in whole.items():
             if getattr(self, name) < least:
@@ -65,8 +74,12 @@ class ReflectionPolicy:
                 raise InvalidInput(f"{name}={getattr(self, name)!r}; expected 0 to 1")
         if self.near > self.same:
             raise InvalidInput(f"near={self.near!r} is above same={self.same!r}; expected near <= same")
-        if self.max_age <= timedelta(0):
-            raise InvalidInput(f"max_age={self.max_age!r}; expected a positive time")
+        for name in ("max_age", "lease"):
+            if getattr(self, name) <= timedelta(0):
+                raise InvalidInput(f"{name}={getattr(self, name)!r}; expected a positive time")
+        for name in ("daily_calls", "daily_tokens"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise InvalidInput(f"{name}={getattr(self, name)!r}; expected 1 or more, or None for no limit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
+from langchain_reflect.ledger.claims import Claim, Ending
+from langchain_reflect.reflection.outages import Outage
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.reflection.state import CURATE, ReflectionState
 from langchain_reflect.types import AppliedEdit, ReflectionReport, Rollout, Usage, now
@@ -19,7 +21,9 @@ def report_of(state: ReflectionState, applied: Sequence[AppliedEdit], failure: E
     """
     studied, groups = state.get("studied", []), state.get("groups", [])
     refused = [edit for s in studied for edit in s.refused] + state.get("refused", [])
-    errors = [f"group {groups[at].key!r} is parked: {reason}" for at, reason in sorted(parked(state).items())]
+    outages = outages_of(state)
+    ends = {at: "is tried again later" if at in outages else "is parked" for at in parked(state)}
+    errors = [f"group {groups[at].key!r} {ends[at]}: {reason}" for at, reason in sorted(parked(state).items())]
     errors += [f"group {groups[at].key!r} stays due: its gate was interrupted" for at in sorted(interrupted(state))]
     return ReflectionReport(
         id=state["id"],
@@ -29,6 +33,8 @@ def report_of(state: ReflectionState, applied: Sequence[AppliedEdit], failure: E
         usage=sum((s.usage for s in studied), Usage()),
         errors=(*errors, *([f"the edits could not be committed: {type(failure).__name__}: {failure}"] if failure else [])),
         seconds=(now() - state["started"]).total_seconds(),
+        outages=len(outages),
+        retry_after=max((o.retry_after for o in outages.values() if o.retry_after is not None), default=None),
     )
 
 
@@ -48,23 +54,42 @@ def replies_of(state: ReflectionState, prompts: Prompts) -> JsonValue:
     return {"prompts": {"version": prompts.version, "hash": prompts.hash}, "said": said}
 
 
+def endings(state: ReflectionState) -> list[Ending]:
+    """What becomes of the jobs that were taken.
+
+    Args:
+        state: After curate.
+    """
+    return [_ending(state, at, claim) for at, claim in enumerate(state.get("claims", []))]
+
+
+def _ending(state: ReflectionState, at: int, claim: Claim) -> Ending:
+    rollouts, reasons, outages = state["groups"][at].rollouts, parked(state), outages_of(state)
+    if at in interrupted(state):
+        return Ending(claim, "released", rollouts, "its gate was interrupted")
+    if at in outages:
+        return Ending(claim, "failed", rollouts, reasons[at], outages[at].retry_after)
+    return Ending(claim, "parked" if at in reasons else "done", rollouts, reasons.get(at))
+
+
 def seen(state: ReflectionState) -> list[Rollout]:
-    """Rollouts of the groups that are done.
+    """Rollouts of groups that are done and were given, not taken.
 
     Args:
         state: After curate.
     """
     waiting = parked(state).keys() | interrupted(state)
-    return [r for at, g in enumerate(state.get("groups", [])) if at not in waiting for r in g.rollouts]
+    given = [] if state.get("claims") else state.get("groups", [])
+    return [r for at, g in enumerate(given) if at not in waiting for r in g.rollouts]
 
 
-def unlearned(state: ReflectionState) -> list[Rollout]:
-    """Rollouts of the parked groups.
+def outages_of(state: ReflectionState) -> dict[int, Outage]:
+    """The outages that kept groups from being learned from, by the groups' index.
 
     Args:
-        state: After curate.
+        state: After contrast.
     """
-    return [r for at in sorted(parked(state)) for r in state["groups"][at].rollouts]
+    return {s.group: s.outage for s in state.get("studied", []) if s.outage is not None and s.group not in interrupted(state)}
 
 
 def parked(state: ReflectionState) -> dict[int, str]:

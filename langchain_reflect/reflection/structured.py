@@ -21,6 +21,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from langchain_reflect.errors import ReflectionFailed
 from langchain_reflect.reflection.digest import cut
+from langchain_reflect.reflection.outages import Outage, outage_of
 from langchain_reflect.types import Usage
 
 S = TypeVar("S", bound=BaseModel)
@@ -43,12 +44,13 @@ class Reply(Generic[S]):
 
 
 class UnfitReply(ReflectionFailed):
-    """No answer fits the schema; `raw` has the answers and `usage` what they cost."""
+    """No answer fits the schema; `raw` has the answers, `usage` what they cost, and `outage` is set if the model may answer later."""
 
-    def __init__(self, message: str, raw: list[JsonValue], usage: Usage) -> None:
+    def __init__(self, message: str, raw: list[JsonValue], usage: Usage, outage: Outage | None = None) -> None:
         super().__init__(message)
         self.raw = raw
         self.usage = usage
+        self.outage = outage
 
 
 Check = Callable[[S], str | None]
@@ -127,6 +129,8 @@ class _Dialogue(Generic[S]):
         self._raw.append(_kept(answer, message))
         if message is None:
             problem = f"the model failed: {type(answer).__name__}: {cut(str(answer), 300)}"
+            if (outage := outage_of(answer)) is not None:
+                raise UnfitReply(problem, self._raw, self._usage, outage)
             self.runnable = self._model  # a provider may refuse the schema but not the question
         else:
             value, problem = _read(message, self._schema, self._check)

@@ -54,7 +54,7 @@ class LessonChecks(Checks):
         assert service.recorder is not None
         service.recorder.flush()
         assert service.ledger is not None
-        assert service.ledger.episode(run_id).status == "ok"
+        assert service.ledger.episode(run_id, namespace=service.namespace).status == "ok"
 
     @pytest.mark.asyncio
     async def test_115_a_made_id_is_the_root_runs_id(self, both: Pair) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from langchain_reflect import Episode, Ledger
 from langchain_reflect.cli import main
-from langchain_reflect.types import Lesson, Revision, Step
+from langchain_reflect.ledger.claims import Claim, Closing, Ending
+from langchain_reflect.types import Job, Lesson, ReflectionReport, Revision, RolloutGroup, Step
 
 EPISODE = UUID("00000000-0000-7000-8000-000000000001")
 
@@ -40,6 +41,19 @@ def run(monkeypatch, capsys):
         return Ran(int(ended.value.code or 0), printed.out, printed.err)
 
     return run
+
+
+def park(ledger: Ledger) -> Job:
+    """Park all that is judged as one group."""
+    rollouts = tuple(ledger.rollouts())
+    group = RolloutGroup(
+        key="text:x", namespace=rollouts[0].episode.namespace, graph="counter", task="x", rollouts=rollouts, reason="feedback"
+    )
+    ledger.plan([group])
+    (job,) = ledger.claim("a test")
+    ending = Ending(Claim(job.id, job.fence), "parked", rollouts, "no usable answer")
+    ledger.append_revisions([], closing=Closing(ReflectionReport(id="R-1", groups=1), group.namespace, [ending]))
+    return ledger.jobs()[0]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from langchain_reflect import learner
 from langchain_reflect.testing.models import ScriptedChatModel
+from tests.unit_tests.cli.conftest import park
 
 
 def test_recall_explains_itself(run, home):
@@ -34,8 +35,16 @@ def test_the_loop_creates_no_ledger_in_a_wrong_place(run, tmp_path):
 
 def test_parked_groups_are_retried_on_request(run, home, ledger, monkeypatch):
     ledger.record_outcome("00000000-0000-7000-8000-000000000001", reward=0.0, feedback="It is three.")
-    ledger.mark_reflected("R-1", ledger.rollouts(), parked=True)
+    park(ledger)
     monkeypatch.setattr(learner, "resolve_model", lambda _: ScriptedChatModel(answers=[{"lessons": []}]))
     assert run("--path", home, "reflect", "--model", "scripted:any", "--json").json["groups"] == 0
     assert run("--path", home, "reflect", "--model", "scripted:any", "--retry", "--json").json["groups"] == 1
-    assert ledger.parked() == 0
+    assert ledger.jobs(state="parked") == []
+
+
+def test_a_parked_group_is_freed_by_hand(run, home, ledger):
+    ledger.record_outcome("00000000-0000-7000-8000-000000000001", reward=0.0, feedback="It is three.")
+    job = park(ledger)
+    assert run("--path", home, "retry", "J-unknown", "--json").json == {"freed": 0}
+    assert run("--path", home, "retry", job.id).out == "Freed 1 groups.\n"
+    assert [j.state for j in ledger.jobs()] == ["ready"]

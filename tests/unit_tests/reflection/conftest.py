@@ -67,6 +67,7 @@ def keep(ledger: Ledger) -> Callable[..., None]:
         for each in rollouts:
             ledger.save_episode(each.episode)
             for o in each.outcomes:
-                ledger.record_outcome(o.episode_id, reward=o.reward, feedback=o.feedback, source=o.source, observed_at=o.observed_at)
+                given = {"reward": o.reward, "feedback": o.feedback, "source": o.source, "observed_at": o.observed_at}
+                ledger.record_outcome(o.episode_id, **given, namespace=each.episode.namespace)
 
     return run

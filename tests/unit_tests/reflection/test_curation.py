@@ -155,4 +155,4 @@ def test_literally_the_same_as_an_unserved_lesson_is_not_added_again(curation, s
 
 def test_giving_up_names_the_group(curation):
     curation.give_up(candidate(), "no answer")
-    assert (curation.given_up, curation.refused[0].reason, edits(curation)) == ([(0, "no answer")], "no answer", [])
+    assert (curation.given_up, curation.refused[0].reason, edits(curation)) == ([(0, "no answer", None)], "no answer", [])

@@ -1,0 +1,105 @@
+"""`reflect forget`, `revoke`, `backup` and `verify`: the record itself."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_reflect.cli.common import Json, NamespaceOption, emit_json, open_learner, open_ledger, show
+from langchain_reflect.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from langchain_reflect.ledger.methods.care import Selector
+
+
+def forget(
+    context: typer.Context,
+    episode: Annotated[str | None, typer.Option(help="An episode, with all that was made of it.", show_default=False)] = None,
+    source: Annotated[str | None, typer.Option(help="All that a source ever said.", show_default=False)] = None,
+    before: Annotated[str | None, typer.Option(help="Episodes that began before this date or time (UTC).", show_default=False)] = None,
+    lesson: Annotated[str | None, typer.Option(help="A lesson with all its revisions.", show_default=False)] = None,
+    namespace: NamespaceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, and show what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Erase an episode, a source's outcomes, what is old, or a lesson; it stays erased when it comes in again."""
+    with open_ledger(context):
+        pass
+    selector: Selector = {}
+    if episode is not None:
+        selector["episode"] = episode
+    if source is not None:
+        selector["source"] = source
+    if before is not None:
+        selector["before"] = _time(before)
+    if lesson is not None:
+        selector["lesson"] = lesson
+    with open_learner(context, namespace=namespace) as learner:
+        erased = learner.forget(**selector, dry_run=dry_run)
+    if json:
+        emit_json(erased)
+        return
+    show(str(erased))
+    if erased.lessons:
+        show(f"Lessons gone: {', '.join(erased.lessons)}")
+    if erased.changed:
+        show(f"Lessons to read again: {', '.join(erased.changed)}")
+    if not dry_run:
+        show("Copies may still be in: " + "; ".join(erased.out_of_reach))
+
+
+def revoke(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="As in `reflect outcome --source`.")],
+    reason: Annotated[str, typer.Option(help="Why, for the history of the lessons.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Let it count again.")] = False,
+    namespace: NamespaceOption = None,
+    json: Json = False,
+) -> None:
+    """Let nothing count that a source said or will say; lessons that rest on it alone are quarantined."""
+    with open_ledger(context):
+        pass
+    with open_learner(context, namespace=namespace) as learner:
+        lessons = [] if undo else [lesson.id for lesson in learner.revoke_source(source, reason=reason)]
+        if undo:
+            learner.ledger.trust_source(source)
+    if json:
+        emit_json({"source": source, "revoked": not undo, "quarantined": lessons})
+    else:
+        show(f"{source!r} counts again." if undo else f"{source!r} no longer counts; quarantined: {', '.join(lessons) or 'no lesson'}.")
+
+
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where the copy goes.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    json: Json = False,
+) -> None:
+    """Copy the ledger while others use it: a ledger file, or for PostgreSQL an archive for pg_restore."""
+    with open_ledger(context) as ledger:
+        made = ledger.backup(file, overwrite=force)
+    if json:
+        emit_json({"file": str(made), "bytes": made.stat().st_size})
+    else:
+        show(f"Wrote {made} ({made.stat().st_size} bytes).")
+
+
+def verify(context: typer.Context, json: Json = False) -> None:
+    """Check that the ledger agrees with itself: files, folds of lessons, outcomes, what is due, jobs. Exit code 1 if it does not."""
+    with open_ledger(context) as ledger:
+        found = ledger.verify()
+    if json:
+        emit_json({"problems": found})
+    else:
+        show("\n".join(found) or "All is well.")
+    if found:
+        raise typer.Exit(1)
+
+
+def _time(text: str) -> datetime:
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no date or time; expected 2026-11-26 or 2026-11-26T12:00:00+00:00") from None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)

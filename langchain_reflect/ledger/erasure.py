@@ -1,0 +1,182 @@
+"""Forgetting: what was recorded goes, with all that was made of it, and stays gone.
+
+An episode takes along its trajectory, outcomes, exposures, the model's replies about it and the reports that quote it. A lesson that rests
+on erased episodes only goes as well; one that rests on others too stays without their tasks, and is named in the report. Tombstones keep
+what comes in again out.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, delete, exists, or_, select, update
+
+from langchain_reflect.errors import EpisodeNotFound
+from langchain_reflect.ledger import dues, lessons, runs, tables, tombs
+from langchain_reflect.ledger.lessons import text_hash, texts_of
+from langchain_reflect.types import Erased, Lesson, Namespace
+
+_CHUNK: Final = 400
+
+
+def forget(
+    connection: Connection,
+    namespace: Namespace,
+    *,
+    episode: UUID | None,
+    source: str | None,
+    before: datetime | None,
+    lesson: str | None,
+) -> Erased:
+    """Erase what one selector names, in a namespace; the others are None. The caller scrubs the files afterwards."""
+    if lesson is not None:
+        found = lessons.one(connection, lesson, namespace)
+        return _with_lessons(connection, namespace, Erased(), gone=[found], kept=[])
+    if source is not None:
+        return _forget_source(connection, namespace, source)
+    ids = [_episode(connection, namespace, episode)] if episode is not None else _older(connection, namespace, before)
+    return _forget_episodes(connection, namespace, ids)
+
+
+def _episode(connection: Connection, namespace: Namespace, episode_id: UUID) -> UUID:
+    """The episode's id; one that has outcomes only is known too.
+
+    Raises:
+        EpisodeNotFound: Nothing is known of it.
+    """
+    found = runs.episode_of(connection, episode_id, namespace)
+    for table, column in ((tables.episodes, tables.episodes.c.id), (tables.outcomes, tables.outcomes.c.episode_id)):
+        if connection.execute(select(column).where(column == found, table.c.namespace == namespace).limit(1)).first():
+            return found
+    raise EpisodeNotFound(f"no episode {str(episode_id)!r} in namespace {namespace!r}; `reflect episodes` lists what there is")
+
+
+def _older(connection: Connection, namespace: Namespace, before: datetime | None) -> list[UUID]:
+    table = tables.episodes.c
+    return list(connection.execute(select(table.id).where(table.namespace == namespace, table.started_at < before)).scalars())
+
+
+def _forget_episodes(connection: Connection, namespace: Namespace, ids: Sequence[UUID]) -> Erased:
+    total = Erased()
+    for start in range(0, len(ids), _CHUNK):
+        total += _forget_some(connection, namespace, ids[start : start + _CHUNK])
+    return total
+
+
+def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUID]) -> Erased:
+    e = tables.episodes.c
+    tasks = set(connection.execute(select(e.task).where(e.id.in_(ids))).scalars())
+    aliases = list(connection.execute(select(tables.runs.c.run_id).where(tables.runs.c.episode_id.in_(ids))).scalars())
+    tombs.put(connection, {tombs.of_episode(namespace, i) for i in (*ids, *aliases)})
+    gone, kept = _resting_on(connection, ids)
+    reports = _scrub_reflections(connection, ids, gone)
+    mine = and_(tables.outcomes.c.episode_id.in_([*ids, *aliases]), tables.outcomes.c.namespace == namespace)
+    counted = {
+        "outcomes": connection.execute(delete(tables.outcomes).where(mine)).rowcount,
+        "trajectories": connection.execute(delete(tables.trajectories).where(tables.trajectories.c.episode_id.in_(ids))).rowcount,
+        "exposures": connection.execute(delete(tables.exposures).where(tables.exposures.c.episode_id.in_(ids))).rowcount,
+        "episodes": connection.execute(delete(tables.episodes).where(e.id.in_(ids))).rowcount,
+        "reflections": reports,
+    }
+    for table in (tables.episode_metadata, tables.runs, tables.reflected, tables.due):
+        connection.execute(delete(table).where(table.c.episode_id.in_(ids)))
+    _drop_jobs(connection, ids)
+    stripped = [_without(connection, lesson, set(ids), tasks) for lesson in kept]
+    return _with_lessons(connection, namespace, Erased(**counted), gone=gone, kept=stripped, texts=tasks)
+
+
+def _forget_source(connection: Connection, namespace: Namespace, source: str) -> Erased:
+    table = tables.outcomes.c
+    said = and_(table.namespace == namespace, table.source == source)
+    slots = connection.execute(select(table.episode_id, table.key).distinct().where(said)).all()
+    tombs.put(connection, {tombs.of_slot(namespace, row.episode_id, source, row.key) for row in slots})
+    ids = list({row.episode_id for row in slots})
+    total = Erased(outcomes=connection.execute(delete(tables.outcomes).where(said)).rowcount)
+    for start in range(0, len(ids), _CHUNK):
+        some = ids[start : start + _CHUNK]
+        judged = set(connection.execute(select(table.episode_id).where(table.episode_id.in_(some), table.namespace == namespace)).scalars())
+        unjudged = [i for i in some if i not in judged]
+        gone, kept = _resting_on(connection, unjudged)
+        total += Erased(reflections=_scrub_reflections(connection, some, gone))
+        stripped = [_without(connection, lesson, set(unjudged), set()) for lesson in kept]
+        total = _with_lessons(connection, namespace, total, gone=gone, kept=stripped)
+        dues.reopen(connection, some)
+    return total
+
+
+def _resting_on(connection: Connection, ids: Collection[UUID]) -> tuple[list[Lesson], list[Lesson]]:
+    """Lessons that rest on these episodes only, and those that rest on others as well."""
+    edges = tables.evidence.c
+    touched = select(edges.lesson_id).where(edges.episode_id.in_(ids))
+    bodies = connection.execute(select(tables.lessons.c.body).where(tables.lessons.c.id.in_(touched))).scalars().all()
+    found = [Lesson.model_validate(body) for body in bodies]
+    return [x for x in found if set(x.evidence) <= set(ids)], [x for x in found if not set(x.evidence) <= set(ids)]
+
+
+def _without(connection: Connection, lesson: Lesson, ids: set[UUID], tasks: set[str]) -> Lesson:
+    """Rewrite all revisions of a lesson as if these episodes had never supported it; returns the lesson as it is now.
+
+    A task stays if it was the lesson's own, and not only that of an erased episode; examples go, because they may quote one.
+    """
+    table, now_is = tables.revisions.c, lesson
+    for row in connection.execute(select(tables.revisions).where(table.lesson_id == lesson.id).order_by(table.revision)).all():
+        old = Lesson.model_validate(row.body)
+        if set(old.evidence) & ids:
+            evidence = tuple(i for i in old.evidence if i not in ids)
+            now_is = old.model_copy(update={"evidence": evidence, "tasks": tuple(t for t in old.tasks if t not in tasks), "examples": ()})
+            body = now_is.model_dump(mode="json")
+            connection.execute(
+                update(tables.revisions).where(table.lesson_id == lesson.id, table.revision == row.revision).values(body=body)
+            )
+    lessons.put_head(connection, now_is, lessons.next_version(connection))
+    return now_is
+
+
+def _scrub_reflections(connection: Connection, ids: Collection[UUID], gone: Sequence[Lesson]) -> int:
+    """Take what the model said out of the reports of reflections that read these episodes or wrote these lessons."""
+    read = select(tables.studied.c.reflection_id).where(tables.studied.c.episode_id.in_(ids))
+    wrote = select(tables.revisions.c.actor).where(tables.revisions.c.lesson_id.in_([x.id for x in gone]))
+    table = tables.reflections
+    rows = connection.execute(select(table.c.id, table.c.report).where(or_(table.c.id.in_(read), table.c.id.in_(wrote)))).all()
+    for row in rows:
+        report = row.report | {"edits": [], "errors": []}
+        connection.execute(update(table).where(table.c.id == row.id).values(report=report, replies=None))
+    connection.execute(delete(tables.studied).where(tables.studied.c.episode_id.in_(ids)))
+    return len(rows)
+
+
+def _drop_jobs(connection: Connection, ids: Collection[UUID]) -> None:
+    """Jobs that hold one of the episodes go; what is left of their groups is planned anew."""
+    members = tables.job_episodes.c
+    jobs = list(connection.execute(select(members.job_id).distinct().where(members.episode_id.in_(ids))).scalars())
+    connection.execute(delete(tables.job_episodes).where(members.job_id.in_(jobs)))
+    connection.execute(delete(tables.jobs).where(tables.jobs.c.id.in_(jobs)))
+
+
+def _with_lessons(
+    connection: Connection,
+    namespace: Namespace,
+    total: Erased,
+    *,
+    gone: Sequence[Lesson],
+    kept: Sequence[Lesson],
+    texts: Collection[str] = (),
+) -> Erased:
+    """Erase lessons, and the vectors of texts that nothing says any more."""
+    ids = [x.id for x in gone]
+    bodies = connection.execute(select(tables.revisions.c.body).where(tables.revisions.c.lesson_id.in_(ids))).scalars().all()
+    said = {text for body in bodies for text in texts_of(Lesson.model_validate(body))} | set(texts)
+    tombs.put(connection, {tombs.of_lesson(namespace, i) for i in ids})
+    for table in (tables.revisions, tables.lesson_texts, tables.evidence, tables.exposures):
+        connection.execute(delete(table).where(table.c.lesson_id.in_(ids)))
+    connection.execute(delete(tables.lessons).where(tables.lessons.c.id.in_(ids)))
+    if ids:
+        lessons.next_version(connection)
+    hashes = [text_hash(text) for text in said]
+    unused = ~exists().where(tables.lesson_texts.c.text_hash == tables.vectors.c.text_hash)
+    vectors = 0
+    for start in range(0, len(hashes), _CHUNK):
+        some = tables.vectors.c.text_hash.in_(hashes[start : start + _CHUNK])
+        vectors += connection.execute(delete(tables.vectors).where(some, unused)).rowcount
+    return total + Erased(vectors=vectors, lessons=tuple(ids), changed=tuple(x.id for x in kept))

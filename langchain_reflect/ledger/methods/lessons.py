@@ -1,0 +1,97 @@
+"""Methods about lessons and their vectors. The lesson book (`lessons/book.py`) is who changes lessons."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from langchain_reflect.ledger import claims, lessons
+from langchain_reflect.ledger.claims import Closing
+from langchain_reflect.ledger.lessons import LessonVectors
+from langchain_reflect.ledger.methods.base import Methods
+from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
+
+if TYPE_CHECKING:
+    from langchain_reflect.ledger.lessons import Vector
+
+
+class LessonMethods(Methods):
+    """Keep lessons, their revisions and vectors."""
+
+    def append_revisions(self, revisions: Sequence[Revision], *, closing: Closing | None = None) -> None:
+        """Apply changes to lessons, all or none.
+
+        Args:
+            revisions: The changes.
+            closing: Of the reflection that made them, written in the same transaction.
+
+        Raises:
+            RevisionConflict: Somebody else changed one of the lessons meanwhile.
+            ClaimLost: Somebody else took over what the reflection was about.
+        """
+        if revisions or closing is not None:
+            self._write(_append, revisions, closing)
+
+    def lesson(self, lesson_id: str, *, namespace: Namespace | None = None) -> Lesson:
+        """One lesson of a namespace (default the ledger's own).
+
+        Raises:
+            LessonNotFound: The id is unknown in the namespace.
+        """
+        return self._read(lessons.one, lesson_id, self._space(namespace))
+
+    def lessons(
+        self,
+        *,
+        namespace: Namespace | None = None,
+        statuses: Collection[LessonStatus] | None = None,
+        ids: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Lesson]:
+        """Lessons that match all that is given, by id."""
+        return self._read(lessons.find, namespace=namespace, statuses=statuses, ids=ids, limit=limit)
+
+    def revisions(self, lesson_id: str, *, namespace: Namespace | None = None) -> list[Revision]:
+        """All revisions of a lesson of a namespace, oldest first; empty if the id is unknown there."""
+        return self._read(lessons.history, lesson_id, self._space(namespace))
+
+    def missing_texts(self, embedder: str, of: Iterable[Lesson]) -> list[str]:
+        """Texts of these lessons that have no vector by this embedder yet."""
+        return self._read(lessons.missing_texts, embedder, list(of))
+
+    def put_vectors(self, embedder: str, vectors: "Mapping[str, Vector]") -> None:
+        """Keep the vectors of texts; known ones stay as they are."""
+        if vectors:
+            self._write(lessons.put_vectors, embedder, vectors)
+
+    def text_vectors(self, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":
+        """The vectors that are kept of these texts; others are left out."""
+        return self._read(lessons.text_vectors, embedder, list(texts))
+
+    def vectors(
+        self,
+        embedder: str,
+        *,
+        namespace: Namespace | None = None,
+        statuses: Collection[LessonStatus] | None = None,
+        ids: Collection[str] | None = None,
+    ) -> list[LessonVectors]:
+        """Vectors of the lessons that match."""
+        return self._read(lessons.read_vectors, embedder, namespace=namespace, statuses=statuses, ids=ids)
+
+    def lessons_version(self) -> int:
+        """A number that grows whenever lessons change, by whatever process."""
+        return self._read(lessons.version_of)
+
+    def lessons_changed_since(self, version: int) -> tuple[int, list[str]]:
+        """The version of the book, and the ids of the lessons that changed after the given one."""
+        return self._read(lambda c: (lessons.version_of(c), lessons.changed_since(c, version)))
+
+
+def _append(connection: Connection, revisions: Sequence[Revision], closing: Closing | None) -> None:
+    if closing is not None and claims.is_closed(connection, closing.report.id):
+        return  # the answer to the same commit got lost
+    if revisions:
+        lessons.append(connection, revisions)
+    if closing is not None:
+        claims.close(connection, closing)

@@ -1,0 +1,116 @@
+"""Methods about reflections and the jobs that they take."""
+
+from collections.abc import Collection, Iterable
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Connection, select
+
+from langchain_reflect.ledger import claims, tables
+from langchain_reflect.ledger.claims import Claim
+from langchain_reflect.ledger.methods.base import Methods
+from langchain_reflect.types import Job, JobState, Namespace, ReflectionReport, RolloutGroup
+
+LEASE: Final = timedelta(seconds=60)
+
+
+class WorkMethods(Methods):
+    """Plan, claim and end jobs; keep reports."""
+
+    def plan(self, groups: Iterable[RolloutGroup]) -> int:
+        """Make a job of each group that has an episode that is due, unless it has one already; returns how many.
+
+        A group that is being reflected on is left alone; one that waits, or is parked, is replaced if it has grown.
+        """
+        return self._write(claims.plan, list(groups))
+
+    def claim(
+        self,
+        owner: str,
+        *,
+        limit: int = 1,
+        lease: timedelta = LEASE,
+        namespace: Namespace | None = None,
+        graph: str | None = None,
+        episodes: Collection[UUID] | None = None,
+        daily_calls: int | None = None,
+        daily_tokens: int | None = None,
+    ) -> list[Job]:
+        """Take jobs that are ready, or whose worker let its lease run out; nobody else gets them until the lease ends.
+
+        Args:
+            owner: Who takes them, for people.
+            limit: Most jobs; all are of one namespace.
+            lease: How long they are taken for; `renew` prolongs it.
+            namespace: Only this one.
+            graph: Only of this graph.
+            episodes: Only jobs all of whose episodes are among these.
+            daily_calls: Namespaces that spent so many model calls today (UTC) wait; a job that is being worked on counts as a call.
+            daily_tokens: Likewise for tokens.
+        """
+
+        def take(connection: Connection) -> list[Job]:
+            but = claims.spent_out(connection, daily_calls, daily_tokens)
+            wanted = {"namespace": namespace, "graph": graph, "episodes": episodes, "but": but}
+            return claims.claim(connection, owner, limit=limit, lease=lease, **wanted)  # type: ignore[arg-type]  # one dict, several types
+
+        return self._write(take)
+
+    def renew(self, held: Iterable[Claim], lease: timedelta = LEASE) -> list[Claim]:
+        """Prolong leases; returns the claims that are still held."""
+        return self._write(claims.renew, list(held), lease)
+
+    def give_back(self, held: Iterable[Claim], *, problem: str, max_failures: int = 5) -> None:
+        """End claims whose reflection broke off: they are tried again later, and parked after `max_failures`."""
+        self._write(claims.give_back, list(held), problem=problem, max_failures=max_failures)
+
+    def drop(self, held: Iterable[Claim]) -> None:
+        """Forget jobs that are held: their episodes stay due, and are planned anew."""
+        if claimed := list(held):
+            self._write(claims.drop, claimed)
+
+    def free(
+        self,
+        *,
+        namespace: Namespace | None = None,
+        graph: str | None = None,
+        job_ids: Collection[str] | None = None,
+        episodes: Collection[UUID] | None = None,
+    ) -> int:
+        """Make parked jobs, and those that wait after a failure, claimable now; returns how many.
+
+        Args:
+            namespace: Only of this namespace.
+            graph: Only of this graph.
+            job_ids: Only these.
+            episodes: Only jobs with one of these.
+        """
+        return self._write(claims.free, namespace=namespace, graph=graph, job_ids=job_ids, episodes=episodes)
+
+    def jobs(self, *, namespace: Namespace | None = None, state: JobState | None = None, limit: int = 100) -> list[Job]:
+        """Jobs that match, newest change first."""
+        return self._read(claims.find, namespace=namespace, state=state, limit=limit)
+
+    def job_counts(self) -> dict[str, int]:
+        """Number of jobs in each state, over all namespaces."""
+        return self._read(claims.counts)
+
+    def due(self) -> int:
+        """Number of judged episodes that no reflection has seen since their last outcome, over all namespaces; without parked ones."""
+        return self._read(claims.due)
+
+    def reflections(self, limit: int = 100, *, namespace: Namespace | None = None) -> list[ReflectionReport]:
+        """Reports of reflections, newest first; of one namespace if it is given."""
+        query = select(tables.reflections.c.report).order_by(tables.reflections.c.at.desc()).limit(limit)
+        if namespace is not None:
+            query = query.where(tables.reflections.c.namespace == namespace)
+        return self._read(lambda c: [ReflectionReport.model_validate(report) for report in c.execute(query).scalars()])
+
+    def reflection_replies(self, reflection_id: str, *, namespace: Namespace | None = None) -> JsonValue:
+        """The model's raw replies of one reflection of a namespace (default the ledger's own); None if it is unknown there."""
+        table = tables.reflections.c
+        query = select(table.replies).where(table.id == reflection_id, table.namespace == self._space(namespace))
+        replies: JsonValue = self._read(lambda c: c.execute(query).scalar())
+        return replies

@@ -1,0 +1,215 @@
+"""A SQLite file as a ledger: durable, guarded, and never somebody else's file.
+
+- WAL mode with `synchronous=FULL`: a commit that returned survives a power cut. `durability="fast"` is `NORMAL`, which survives a killed
+  process but may lose all since the last checkpoint, some hundred outcomes, when power fails.
+- On network file systems WAL cannot work (https://www.sqlite.org/wal.html, section 1), so the journal mode is DELETE there, with
+  `synchronous=EXTRA`, which also makes the removal of the journal durable.
+- Each process that uses the file holds a shared lock on `ledger.db.users`. Whoever opens it first and finds a WAL with content knows that
+  the last one did not end cleanly, and checks the file before trusting it.
+- A folder that cannot be written is read all the same, as an immutable file.
+"""
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+from langchain_reflect.errors import InvalidInput, LedgerDamaged, LedgerError
+
+logger = logging.getLogger("langchain_reflect")
+
+Durability = Literal["full", "fast"]
+APPLICATION_ID: Final = 0x52464C54
+"""`RFLT`, in the header of every ledger file."""
+_NETWORK: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "lustre", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "afs", "beegfs"}
+)
+_FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+"""First releases without the WAL-reset bug, newest branch first."""
+_POOL: Final = 16
+_OVERFLOW: Final = 112
+
+
+def open_sqlite(url: URL, durability: Durability) -> Engine:
+    """An engine whose connections are set up as this page's docstring says.
+
+    Raises:
+        InvalidInput: The place is a folder, or a database that is no ledger.
+        LedgerDamaged: The file is damaged or no database.
+        LedgerError: The folder cannot be made or written.
+    """
+    path = Path(url.database or "")
+    _ensure_folder(path)
+    if _is_read_only(path):
+        logger.warning("the ledger %s is in a folder that cannot be written; it is read only", path)
+        engine = create_engine(f"sqlite:///file:{path}?mode=ro&immutable=1&uri=true")
+    else:
+        _refuse_foreign(path)
+        users = _Users(path)
+        if users.is_first and _has_wal(path):
+            check_file(path)
+        users.share()
+        network = file_system_of(path) in _NETWORK
+        if network:
+            logger.warning("the ledger %s is on a network file system: no WAL there, and one machine at a time; PostgreSQL is better", path)
+        engine = create_engine(url, pool_size=_POOL, max_overflow=_OVERFLOW)
+        engine.dialect.reflect_users = users  # type: ignore[attr-defined]  # the lock lives as long as the engine
+        _set_up(engine, durability, network=network)
+    _begin_as_told(engine)
+    return engine
+
+
+def has_reset_bug(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite may, in a rare race of two connections, corrupt a WAL file as it is reset.
+
+    Source: https://www.sqlite.org/wal.html, section 11; from 3.7.0, fixed in 3.51.3 and backported to 3.50.7 and 3.44.6.
+    """
+    if version < (3, 7, 0) or version >= _FIXED[0]:
+        return False
+    return not any(version[:2] == fixed[:2] and version >= fixed for fixed in _FIXED)
+
+
+def file_system_of(path: Path) -> str:
+    """Type of the file system that a path is on, such as `ext4` or `nfs4`; empty where the system does not tell."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    wanted, best, found = path.resolve(), -1, ""
+    for line in mounts:
+        _, place, kind, *_ = line.split(" ")
+        point = Path(place.replace("\\040", " "))
+        if (point == wanted or point in wanted.parents) and len(point.parts) >= best:
+            best, found = len(point.parts), kind
+    return found
+
+
+def check_file(path: Path) -> None:
+    """SQLite's own check of a file.
+
+    Raises:
+        LedgerDamaged: It found something.
+    """
+    try:
+        with sqlite3.connect(path, timeout=30) as connection:
+            found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+        connection.close()
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            return
+        found = [str(error)]
+    if found != ["ok"]:
+        raise damaged(path, "; ".join(found))
+
+
+def damaged(path: object, found: str) -> LedgerDamaged:
+    """The error for a damaged file, with what can be done."""
+    return LedgerDamaged(
+        f"the ledger {str(path)!r} is damaged ({found}); restore a backup (`reflect backup` makes them), or save what can be read: "
+        f"sqlite3 {path} .recover | sqlite3 recovered.db"
+    )
+
+
+def _ensure_folder(path: Path) -> None:
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LedgerError(
+            f"the folder {str(folder)!r} cannot be made ({error.strerror}); choose another path= or set REFLECT_PATH"
+        ) from error
+    if path.is_dir():
+        raise InvalidInput(f"the ledger {str(path)!r} is a folder; expected a file, or a folder without the suffix {path.suffix!r}")
+    if not path.exists():
+        if not os.access(folder, os.W_OK):
+            raise LedgerError(f"the folder {str(folder)!r} is not writable; choose another path= or set REFLECT_PATH")
+        path.touch(mode=0o600)  # its -wal and -shm files get the same permissions
+
+
+def _is_read_only(path: Path) -> bool:
+    return path.stat().st_size > 0 and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise if the file is no ledger; it is only read."""
+    if path.stat().st_size == 0:
+        return
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+        try:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            connection.close()
+    except sqlite3.OperationalError:
+        return  # busy, or its WAL needs a writer first: what is wrong shows when it is opened
+    except sqlite3.DatabaseError as error:
+        raise damaged(path, str(error)) from error
+    if application != APPLICATION_ID and names and not {"schema_migrations", "episodes"} <= names:
+        raise InvalidInput(
+            f"{str(path)!r} is the database of another program (tables {', '.join(sorted(names)[:3])}, application id {application}); "
+            "it was left untouched, choose another path="
+        )
+
+
+def _has_wal(path: Path) -> bool:
+    wal = Path(f"{path}-wal")
+    return wal.exists() and wal.stat().st_size > 0
+
+
+class _Users:
+    """The lock that every process with the file open shares; without `fcntl` (Windows) nobody knows whether others are there."""
+
+    def __init__(self, path: Path) -> None:
+        self.is_first = False
+        self._file: Any = None
+        try:
+            import fcntl
+
+            self._file = os.fdopen(os.open(f"{path}.users", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "ab")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_first = True
+        except (ImportError, OSError):
+            return
+
+    def share(self) -> None:
+        """From now on others may come."""
+        if self._file is not None:
+            import fcntl
+
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_SH | (0 if self.is_first else fcntl.LOCK_NB))
+            except OSError:
+                return  # somebody is checking the file right now, and does not need to know about us
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _set_up(engine: Engine, durability: Durability, *, network: bool) -> None:
+    journal, synchronous = ("DELETE", "EXTRA") if network else ("WAL", "FULL" if durability == "full" else "NORMAL")
+
+    @event.listens_for(engine, "connect")
+    def setup(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=50")
+        cursor.execute(f"PRAGMA journal_mode={journal}")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.execute("PRAGMA secure_delete=ON")
+        cursor.execute("PRAGMA journal_size_limit=67108864")
+        cursor.execute("PRAGMA fullfsync=1")  # macOS: a plain fsync does not reach the disk there
+        cursor.execute("PRAGMA trusted_schema=OFF")
+        cursor.close()
+
+
+def _begin_as_told(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("reflect_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
