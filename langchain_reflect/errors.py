@@ -27,6 +27,14 @@ lessons and a warning is logged.
 """
 
 
+def shown(value: object, most: int = 80) -> str:
+    """The value's `repr`, cut, for a message about it: whatever the value is, this returns."""
+    try:
+        return repr(value)[:most]
+    except Exception:  # noqa: BLE001 - an int of thousands of digits, lists nested too deeply, a class whose own `repr` fails
+        return f"<{type(value).__name__} object>"
+
+
 class ReflectError(Exception):
     """Base of all errors raised by langchain-reflect."""
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from langchain_reflect.errors import InvalidInput
+from langchain_reflect.errors import InvalidInput, shown
 
 _NAMESPACE_PARTS: Final = 16
 _NAMESPACE_BYTES: Final = 256
@@ -28,10 +28,10 @@ def check_namespace(value: object) -> tuple[str, ...]:
     """
     expected = "expected a tuple of 1 to 16 texts such as ('acme', 'support')"
     if not isinstance(value, tuple) or not 1 <= len(value) <= _NAMESPACE_PARTS:
-        raise InvalidInput(f"namespace {value!r:.200} cannot be used; {expected}")
+        raise InvalidInput(f"namespace {shown(value, 200)} cannot be used; {expected}")
     for part in value:
         if not isinstance(part, str) or not part.strip():
-            raise InvalidInput(f"namespace {value!r:.200} has the part {part!r:.80}; {expected}, none of them empty")
+            raise InvalidInput(f"namespace {shown(value, 200)} has the part {shown(part)}; {expected}, none of them empty")
         if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in part):
             raise InvalidInput(f"namespace part {part!r:.80} has control characters; {expected}")
         if len(part.encode()) > _NAMESPACE_BYTES:

@@ -48,6 +48,17 @@ async def make_careful(config: RunnableConfig) -> Any:
     return learner.wrap(builder.add_edge(START, "answer").add_edge("answer", "ask").compile(name="careful"))
 
 
+def sweep(state: dict[str, Any]) -> dict[str, Any]:
+    """Mark the episodes of runs that were killed."""
+    del state
+    return {"abandoned": learner.ledger.sweep()}
+
+
+def make_sweep() -> Any:
+    """For a cron of the server, once an hour."""
+    return StateGraph(dict).add_node("sweep", sweep).add_edge(START, "sweep").compile(name="sweep")
+
+
 def make_reflection() -> Any:
     """Reflection as a graph of the server: run it by hand, from a cron, or after outcomes came in."""
     return learner.reflection_graph()

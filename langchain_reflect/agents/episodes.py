@@ -185,7 +185,10 @@ def close_episode(episode: OpenEpisode, error: BaseException | None) -> None:
 def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Exposure, ...]]:
     """The episode and its exposures, as they are stored."""
     output, events = episode.tape.output, list(episode.tape.events)
-    steps = steps_of(events, clean) or read_messages(messages_of(output), clean=lambda text: clean(strip_block(text))).steps
+    steps = (
+        steps_of(events, clean, left_out=episode.tape.left_out)
+        or read_messages(messages_of(output), clean=lambda text: clean(strip_block(text))).steps
+    )
     shown = episode.shown
     stored = Episode(
         id=episode.id,

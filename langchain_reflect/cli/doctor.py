@@ -3,7 +3,8 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -15,6 +16,7 @@ from langchain_reflect.errors import IndexUnavailable, ReflectError
 
 if TYPE_CHECKING:
     from langchain_reflect.settings import ReflectSettings
+    from langchain_reflect.types import Namespace
 
 PACKAGES: Final = ("langchain-reflect", "langchain", "langchain-core", "langgraph", "chromadb", "SQLAlchemy", "pydantic")
 EXTRAS: Final = {
@@ -23,8 +25,6 @@ EXTRAS: Final = {
     "stats": ("matplotlib",),
     "demo": ("langchain_openai", "xllamacpp"),
 }
-WAL_RESET_FIXED: Final = (3, 51, 3)
-WAL_RESET_BACKPORTS: Final = ((3, 50, 7), (3, 44, 6))
 
 
 class Check(NamedTuple):
@@ -59,10 +59,11 @@ def examine(context: typer.Context) -> Iterator[Check]:
 
 
 def sqlite(release: tuple[int, ...]) -> Check:
-    """Whether this SQLite has the WAL-reset bug (https://sqlite.org/wal.html), which can corrupt a file that several processes write."""
+    """Whether this SQLite has the WAL-reset bug, which can corrupt a file that several processes write."""
+    from langchain_reflect.ledger.sqlite import has_reset_bug
+
     text = ".".join(map(str, release))
-    fixed = release >= WAL_RESET_FIXED or any(release[:2] == backport[:2] and release >= backport for backport in WAL_RESET_BACKPORTS)
-    if fixed:
+    if not has_reset_bug(release):
         return Check("SQLite", "ok", text)
     return Check(
         "SQLite",
@@ -107,8 +108,23 @@ def _ledger(context: typer.Context, known: "ReflectSettings") -> Check:
         return Check("ledger", "failed", f"none in {str(known.path)!r}, and {str(above)!r} cannot be written; choose another --path")
     with open_ledger(context) as ledger:
         ledger.set_meta("doctor", str(time.time()))
-        counts = ledger.counts()
-    return Check("ledger", "ok", f"writable; {', '.join(f'{count} {name}' for name, count in counts.items())}")
+        counts, alike = ledger.counts(), look_alikes(ledger.namespaces())
+        warnings = [] if ledger.url.get_backend_name() == "sqlite" else ledger.warnings()  # SQLite's own has a line above
+    warnings += [f"namespaces {one!r} and {other!r} look alike, but are two" for one, other in alike]
+    held = f"writable; {', '.join(f'{count} {name}' for name, count in counts.items())}"
+    return Check("ledger", "warning" if warnings else "ok", "; ".join([held, *warnings]))
+
+
+def look_alikes(namespaces: "Sequence[Namespace]") -> "list[tuple[Namespace, Namespace]]":
+    """Pairs of namespaces that differ only in case, in white space around, or in how their characters are composed."""
+    first: dict[tuple[str, ...], Namespace] = {}
+    found = []
+    for namespace in namespaces:
+        plain = tuple(unicodedata.normalize("NFKC", part).casefold().strip() for part in namespace)
+        if plain in first:
+            found.append((first[plain], namespace))
+        first.setdefault(plain, namespace)
+    return found
 
 
 def _embeddings(known: "ReflectSettings") -> Check:

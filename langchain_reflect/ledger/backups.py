@@ -20,8 +20,21 @@ _SCRUB_PATIENCE: Final = 10.0
 def backup(database: Database, target: Path, *, overwrite: bool) -> Path:
     """Write a consistent copy beside the target, and put it in place when it is complete and on disk."""
     target = target.expanduser().absolute()
+    if target.is_dir() or _is_ledger(database, target):
+        raise InvalidInput(f"{str(target)!r} is {'a folder' if target.is_dir() else 'the ledger itself'}; name the file of the copy")
     if target.exists() and not overwrite:
         raise InvalidInput(f"the file {str(target)!r} exists; choose another, or overwrite it with --force (overwrite=True)")
+    try:
+        return _copied(database, target)
+    except OSError as error:
+        raise LedgerError(f"the copy {str(target)!r} cannot be written ({error.strerror}); nothing is left of it") from error
+
+
+def _is_ledger(database: Database, target: Path) -> bool:
+    return database.is_sqlite and target.exists() and target.samefile(str(database.url.database))
+
+
+def _copied(database: Database, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
     os.close(handle)
@@ -51,9 +64,7 @@ def scrub(database: Database) -> tuple[str, ...]:
 
 def _vacuum_into(driver: Any, target: Path) -> None:
     """A snapshot of one moment, compact, while others write (https://www.sqlite.org/lang_vacuum.html)."""
-    target.unlink()
     driver.execute("VACUUM INTO ?", (str(target),))
-    target.chmod(0o600)
     copy = sqlite3.connect(target)
     try:
         found = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -67,9 +78,14 @@ def _pg_dump(database: Database, target: Path) -> None:
     tool = shutil.which("pg_dump")
     if tool is None:
         raise LedgerError("pg_dump is not installed here; on the server: pg_dump --format=custom --file=FILE DATABASE")
-    url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    bare = database.url._replace(drivername="postgresql", password=None)
+    secret = {} if database.url.password is None else {"PGPASSWORD": str(database.url.password)}  # other users see the arguments
     done = subprocess.run(  # noqa: S603 - the tool that PATH names, with our own URL
-        [tool, "--format=custom", f"--file={target}", f"--dbname={url}"], capture_output=True, text=True, check=False
+        [tool, "--format=custom", f"--file={target}", f"--dbname={bare.render_as_string(hide_password=False)}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | secret,
     )
     if done.returncode:
         raise LedgerError(f"pg_dump failed: {done.stderr.strip()[:500]}")

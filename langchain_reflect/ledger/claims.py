@@ -81,7 +81,8 @@ def plan(connection: Connection, groups: Iterable[RolloutGroup]) -> int:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PLANNING})
     made = 0
     for group in groups:
-        ids = [r.episode.id for r in group.rollouts]
+        mine = (tables.episodes.c.id.in_([r.episode.id for r in group.rollouts]), tables.episodes.c.namespace == group.namespace)
+        ids = connection.execute(select(tables.episodes.c.id).where(*mine)).scalars().all()
         held = _holding(connection, ids)
         waiting = select(tables.due.c.episode_id).where(tables.due.c.episode_id.in_(ids)).limit(1)
         has_grown = set(ids) > {i for job in held for i in job.episodes} or not held
@@ -207,6 +208,9 @@ def _end(connection: Connection, ending: Ending, reflection_id: str, at: datetim
         values["not_before"] = at + _wait(failures, ending.retry_after)
         if failures >= max_failures:
             values |= {"state": "parked", "not_before": None}
+    if values["state"] == "parked" and len(_unchanged(connection, ending.rollouts)) < len(ending.rollouts):
+        drop(connection, [ending.claim])  # what this worker did not know of deserves another look
+        return
     if ending.end == "done":
         values["reflection_id"] = reflection_id
         connection.execute(delete(tables.job_episodes).where(tables.job_episodes.c.job_id == ending.claim.job_id))
@@ -221,21 +225,29 @@ def _wait(failures: int, retry_after: float | None) -> timedelta:
 def mark_reflected(connection: Connection, reflection_id: str, rollouts: Iterable[Rollout]) -> None:
     """Note that a reflection has seen these rollouts; one whose outcomes are others by now stays due.
 
-    An episode that is being judged at this moment counts as changed. `outcomes.record` holds the other end of the lock.
+    Whoever judges one of them at this moment is waited for: `outcomes.record` holds the other end of the lock.
     """
-    seen = {r.episode.id: list(r.outcomes) for r in rollouts}
-    ids = list(seen)
-    insert = tables.insert(connection.dialect.name)
+    insert, same = tables.insert(connection.dialect.name), _unchanged(connection, rollouts)
+    for episode_id in same:
+        values = {"reflection_id": reflection_id, "at": now()}
+        statement = insert(tables.reflected).values(episode_id=episode_id, **values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_=values))
+    for start in range(0, len(same), dues.CHUNK):
+        connection.execute(delete(tables.due).where(tables.due.c.episode_id.in_(same[start : start + dues.CHUNK])))
+
+
+def _unchanged(connection: Connection, rollouts: Iterable[Rollout]) -> list[UUID]:
+    """The episodes whose outcomes still are those of the rollouts; until the transaction ends nobody judges them anew."""
+    read = {r.episode.id: r for r in rollouts}
+    ids, same = sorted(read), list[UUID]()
     for start in range(0, len(ids), dues.CHUNK):
         some = tables.episodes.c.id.in_(ids[start : start + dues.CHUNK])
-        unlocked = connection.execute(select(tables.episodes.c.id).where(some).with_for_update(skip_locked=True)).scalars().all()
-        current = outcomes.by_episode(connection, unlocked)
-        same = [i for i in unlocked if current.get(i, []) == seen[i]]
-        for episode_id in same:
-            values = {"reflection_id": reflection_id, "at": now()}
-            statement = insert(tables.reflected).values(episode_id=episode_id, **values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_=values))
-        connection.execute(delete(tables.due).where(tables.due.c.episode_id.in_(same)))
+        known = select(tables.episodes.c.id, tables.episodes.c.namespace).where(some).order_by(tables.episodes.c.id)
+        rows = connection.execute(known.with_for_update()).all()
+        locked = [row.id for row in rows if row.namespace == read[row.id].episode.namespace]
+        current = outcomes.by_episode(connection, locked)
+        same += [i for i in locked if current.get(i, []) == list(read[i].outcomes)]
+    return same
 
 
 def free(
@@ -291,14 +303,21 @@ def spend(connection: Connection, namespace: Namespace, usage: Usage, at: dateti
 
 def spent_out(connection: Connection, calls: int | None, tokens: int | None) -> list[Namespace]:
     """Namespaces that have used up their calls or tokens of today (UTC); a claimed job counts as a call."""
-    table, jobs = tables.spending.c, tables.jobs.c
-    running = select(func.count()).where(jobs.namespace == table.namespace, jobs.state == "leased").scalar_subquery()
-    limits = [] if calls is None else [table.calls + running >= calls]
-    limits += [] if tokens is None else [table.tokens >= tokens]
-    if not limits:
-        return []
-    query = select(table.namespace).where(table.day == clock(connection).date().isoformat(), or_(*limits))
-    return list(connection.execute(query).scalars())
+    table, jobs, at = tables.spending.c, tables.jobs.c, clock(connection)
+    running = and_(jobs.state == "leased", jobs.leased_until >= at)
+    limits: list[ColumnElement[bool]] = []
+    found: set[Namespace] = set()
+    if calls is not None:
+        beside = select(func.count()).where(jobs.namespace == table.namespace, running).scalar_subquery()
+        limits.append(table.calls + beside >= calls)
+        crowded = select(jobs.namespace).where(running).group_by(jobs.namespace).having(func.count() >= calls)
+        found |= set(connection.execute(crowded).scalars())
+    if tokens is not None:
+        limits.append(table.tokens >= tokens)
+    if limits:
+        query = select(table.namespace).where(table.day == at.date().isoformat(), or_(*limits))
+        found |= set(connection.execute(query).scalars())
+    return sorted(found)
 
 
 def _claimable(at: datetime) -> ColumnElement[bool]:

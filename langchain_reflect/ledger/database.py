@@ -116,8 +116,8 @@ class Database:
 
     def _may_pass(self, error: Exception) -> bool:
         if self.is_sqlite:
-            said = str(getattr(error, "orig", error))
-            return "database is locked" in said or "database table is locked" in said
+            cause = getattr(error, "orig", error)
+            return isinstance(cause, sqlite3.Error) and ("database is locked" in str(cause) or "database table is locked" in str(cause))
         return isinstance(error, DBAPIError) and postgres.is_transient(error)
 
     def _refused(self, error: Exception) -> Exception:

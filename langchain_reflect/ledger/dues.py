@@ -8,11 +8,16 @@ from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, select, text
 
 from langchain_reflect.ledger import tables
+from langchain_reflect.ledger.counting import counts
 
 CHUNK: Final = 500
+_TURNS: Final = 0x7475726E
+"""PostgreSQL's advisory locks: whoever brings an episode and its outcomes together takes turns."""
+_LANES: Final = 1024
+"""So few that a batch of any size fits into the server's table of locks."""
 
 
 def derived(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
@@ -21,7 +26,42 @@ def derived(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     judged = and_(o.episode_id == e.id, o.namespace == e.namespace)
     last = select(func.max(o.recorded_at)).where(judged).scalar_subquery()
     seen = exists().where(tables.reflected.c.episode_id == e.id)
-    return select(e.id, e.namespace, e.graph, e.task_key, last).where(exists().where(judged), ~seen, *conditions)
+    return select(e.id, e.namespace, e.graph, e.task_key, last).where(exists().where(judged, counts()), ~seen, *conditions)
+
+
+def take_turns(connection: Connection, ids: Collection[UUID]) -> bool:
+    """Wait for those who bring these ids into the ledger at this moment, and let others wait until this transaction ends.
+
+    Two transactions of PostgreSQL do not see each other: one that saves an episode and one that keeps an outcome of it would both find
+    nothing to join. SQLite has one writer at a time.
+
+    Args:
+        connection: Of a write transaction.
+        ids: All that the transaction may come to lock, at once and before others, so that nobody waits in a circle.
+
+    Returns:
+        Whether others may have been there, so that what was read before has to be read again.
+    """
+    if connection.dialect.name != "postgresql":
+        return False
+    lanes = sorted({int.from_bytes(i.bytes[-2:], "big") % _LANES for i in ids})
+    turns = text("SELECT pg_advisory_xact_lock(:turns, lane) FROM unnest(CAST(:lanes AS int[])) AS lane")
+    connection.execute(turns, {"turns": _TURNS, "lanes": lanes})
+    return True
+
+
+def lock(connection: Connection, ids: Collection[UUID]) -> None:
+    """Before a batch changes or judges episodes: take the locks of all, in one order, so that no two batches wait in a circle."""
+    if connection.dialect.name != "postgresql":
+        return
+    ordered, table = sorted(set(ids)), tables.episodes.c
+    chunks = [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+    known = {i for some in chunks for i in connection.execute(select(table.id).where(table.id.in_(some))).scalars()}
+    if new := set(ordered) - known:
+        take_turns(connection, new)
+    for some in chunks:
+        rows = select(table.id).where(table.id.in_(some)).order_by(table.id)
+        connection.execute(rows.with_for_update(key_share=True))
 
 
 def settle(connection: Connection, episode_ids: Collection[UUID]) -> None:

@@ -1,7 +1,6 @@
 """Rows of episodes, trajectories and exposures."""
 
 import json
-import zlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput
 from langchain_reflect.ledger import dues, runs, tables, tombs
+from langchain_reflect.ledger.counting import counts
 from langchain_reflect.ledger.outcomes import storable
+from langchain_reflect.ledger.packing import pack, unpack
 from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace
 
 _COLUMNS = [c.name for c in tables.episodes.columns]
@@ -24,6 +25,7 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
     Raises:
         InvalidInput: The id belongs to an episode of another namespace.
     """
+    dues.take_turns(connection, [episode.id, *episode.run_ids])
     if tombs.is_set(connection, tombs.of_episode(episode.namespace, episode.id)):
         return
     insert = tables.insert(connection.dialect.name)
@@ -39,14 +41,14 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
     own = tables.episodes.c.namespace == episode.namespace
     if connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=own)).rowcount == 0:
         raise InvalidInput(f"the id {str(episode.id)!r} cannot be used in namespace {episode.namespace!r}; give each run an id of its own")
-    packed = {"episode_id": episode.id, "data": _pack(episode)}
+    packed = {"episode_id": episode.id, "data": pack(episode)}
     statement = insert(tables.trajectories).values(packed)
     connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_={"data": statement.excluded.data}))
     _save_metadata(connection, episode)
     runs.adopt(connection, episode)
     runs.leave_behind(connection, episode)
     for exposure in exposures:
-        values = exposure.model_dump() | {"shown": int(exposure.shown)}
+        values = exposure.model_dump() | {"episode_id": episode.id, "shown": int(exposure.shown)}
         connection.execute(insert(tables.exposures).values(values).on_conflict_do_nothing())
     dues.settle(connection, [episode.id])
 
@@ -108,16 +110,16 @@ def judged(
     trajectories: bool,
     limit: int | None,
 ) -> list[Episode]:
-    """Episodes that have an outcome, oldest first, or with `newest` the newest judged first.
+    """Episodes that have an outcome that counts, oldest first, or with `newest` the newest judged first.
 
     With `unreflected`, only those that are due, and all that share a `task_key` with one of them: a late outcome reopens its group.
     """
     table, given = tables.episodes.c, tables.outcomes.c
     mine = and_(given.episode_id == table.id, given.namespace == table.namespace)
-    query = select(tables.episodes).where(exists().where(mine), *_within(namespace, graph, ids)).limit(limit)
+    query = select(tables.episodes).where(exists().where(mine, counts()), *_within(namespace, graph, ids)).limit(limit)
     if below is not None:
         wrong = or_(given.reward < below, given.feedback.is_not(None))
-        query = query.where(exists().where(mine, wrong))
+        query = query.where(exists().where(mine, wrong, counts()))
     if unreflected:
         query = query.where(table.id.in_(_due_and_siblings()))
     judged_at = select(func.max(given.recorded_at)).where(mine).scalar_subquery()
@@ -178,9 +180,5 @@ def _with_trajectories(connection: Connection, query: Select[Any]) -> list[Episo
 
 
 def _episode(row: Row[Any], packed: bytes | None) -> Episode:
-    more = json.loads(zlib.decompress(packed)) if packed else {}
+    more = unpack(packed) if packed else {}
     return Episode.model_validate(row._asdict() | more)
-
-
-def _pack(episode: Episode) -> bytes:
-    return zlib.compress(json.dumps(episode.model_dump(include={"steps", "result"})).encode(), level=3)

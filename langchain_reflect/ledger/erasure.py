@@ -59,21 +59,24 @@ def _older(connection: Connection, namespace: Namespace, before: datetime | None
 
 def _forget_episodes(connection: Connection, namespace: Namespace, ids: Sequence[UUID]) -> Erased:
     total = Erased()
+    dues.take_turns(connection, ids)
     for start in range(0, len(ids), _CHUNK):
         total += _forget_some(connection, namespace, ids[start : start + _CHUNK])
     return total
 
 
 def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUID]) -> Erased:
-    e = tables.episodes.c
-    tasks = set(connection.execute(select(e.task).where(e.id.in_(ids))).scalars())
+    e, named = tables.episodes.c, ids
+    mine = select(e.id, e.task).where(e.id.in_(named), e.namespace == namespace)
+    known = connection.execute(mine.with_for_update()).all()  # an outcome that is being recorded comes first, or not at all
+    ids, tasks = [row.id for row in known], {row.task for row in known}
     aliases = list(connection.execute(select(tables.runs.c.run_id).where(tables.runs.c.episode_id.in_(ids))).scalars())
-    tombs.put(connection, {tombs.of_episode(namespace, i) for i in (*ids, *aliases)})
-    gone, kept = _resting_on(connection, ids)
+    tombs.put(connection, {tombs.of_episode(namespace, i) for i in (*named, *aliases)})
+    gone, kept = _resting_on(connection, namespace, named)
     reports = _scrub_reflections(connection, ids, gone)
-    mine = and_(tables.outcomes.c.episode_id.in_([*ids, *aliases]), tables.outcomes.c.namespace == namespace)
+    said = and_(tables.outcomes.c.episode_id.in_([*named, *aliases]), tables.outcomes.c.namespace == namespace)
     counted = {
-        "outcomes": connection.execute(delete(tables.outcomes).where(mine)).rowcount,
+        "outcomes": connection.execute(delete(tables.outcomes).where(said)).rowcount,
         "trajectories": connection.execute(delete(tables.trajectories).where(tables.trajectories.c.episode_id.in_(ids))).rowcount,
         "exposures": connection.execute(delete(tables.exposures).where(tables.exposures.c.episode_id.in_(ids))).rowcount,
         "episodes": connection.execute(delete(tables.episodes).where(e.id.in_(ids))).rowcount,
@@ -82,7 +85,7 @@ def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUI
     for table in (tables.episode_metadata, tables.runs, tables.reflected, tables.due):
         connection.execute(delete(table).where(table.c.episode_id.in_(ids)))
     _drop_jobs(connection, ids)
-    stripped = [_without(connection, lesson, set(ids), tasks) for lesson in kept]
+    stripped = [_without(connection, lesson, set(named), tasks) for lesson in kept]
     return _with_lessons(connection, namespace, Erased(**counted), gone=gone, kept=stripped, texts=tasks)
 
 
@@ -97,19 +100,22 @@ def _forget_source(connection: Connection, namespace: Namespace, source: str) ->
         some = ids[start : start + _CHUNK]
         judged = set(connection.execute(select(table.episode_id).where(table.episode_id.in_(some), table.namespace == namespace)).scalars())
         unjudged = [i for i in some if i not in judged]
-        gone, kept = _resting_on(connection, unjudged)
-        total += Erased(reflections=_scrub_reflections(connection, some, gone))
+        gone, kept = _resting_on(connection, namespace, unjudged)
+        mine = select(tables.episodes.c.id).where(tables.episodes.c.id.in_(some), tables.episodes.c.namespace == namespace)
+        known = list(connection.execute(mine).scalars())
+        total += Erased(reflections=_scrub_reflections(connection, known, gone))
         stripped = [_without(connection, lesson, set(unjudged), set()) for lesson in kept]
         total = _with_lessons(connection, namespace, total, gone=gone, kept=stripped)
-        dues.reopen(connection, some)
+        dues.reopen(connection, known)
     return total
 
 
-def _resting_on(connection: Connection, ids: Collection[UUID]) -> tuple[list[Lesson], list[Lesson]]:
-    """Lessons that rest on these episodes only, and those that rest on others as well."""
+def _resting_on(connection: Connection, namespace: Namespace, ids: Collection[UUID]) -> tuple[list[Lesson], list[Lesson]]:
+    """Lessons of a namespace that rest on these episodes only, and those that rest on others as well."""
     edges = tables.evidence.c
     touched = select(edges.lesson_id).where(edges.episode_id.in_(ids))
-    bodies = connection.execute(select(tables.lessons.c.body).where(tables.lessons.c.id.in_(touched))).scalars().all()
+    mine = (tables.lessons.c.id.in_(touched), tables.lessons.c.namespace == namespace)
+    bodies = connection.execute(select(tables.lessons.c.body).where(*mine)).scalars().all()
     found = [Lesson.model_validate(body) for body in bodies]
     return [x for x in found if set(x.evidence) <= set(ids)], [x for x in found if not set(x.evidence) <= set(ids)]
 

@@ -59,11 +59,17 @@ def append(connection: Connection, revisions: Sequence[Revision]) -> None:
     version = next_version(connection)
     for revision in revisions:
         lesson = revision.lesson
-        head = connection.execute(select(tables.lessons.c.revision).where(tables.lessons.c.id == lesson.id)).scalar() or 0
+        found = connection.execute(
+            select(tables.lessons.c.revision, tables.lessons.c.namespace).where(tables.lessons.c.id == lesson.id)
+        ).first()
+        is_foreign = found is not None and found.namespace != lesson.namespace
+        head = 0 if found is None or is_foreign else found.revision
         if lesson.revision != head + 1:
             if _is_kept(connection, revision):
                 continue  # the answer to the same commit got lost
             raise RevisionConflict(f"lesson {lesson.id!r} is at revision {head}, {lesson.revision} cannot follow; read it again and retry")
+        if is_foreign:
+            raise InvalidInput(f"the id {lesson.id!r} cannot be used in namespace {lesson.namespace!r}; give each lesson an id of its own")
         if head == 0 and tombs.is_set(connection, tombs.of_lesson(lesson.namespace, lesson.id)):
             raise InvalidInput(f"lesson {lesson.id!r} was erased and stays erased; add it with another wording")
         connection.execute(tables.revisions.insert().values(_row(revision)))

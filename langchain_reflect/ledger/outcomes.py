@@ -13,15 +13,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from numbers import Complex, Real
 from typing import Any, Final, SupportsFloat, cast
 from uuid import UUID
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from sqlalchemy import ColumnElement, Connection, delete, exists, select
 from typing_extensions import TypedDict
 
-from langchain_reflect.errors import EpisodeNotFound, InvalidInput, OutcomeConflict
+from langchain_reflect.errors import EpisodeNotFound, InvalidInput, OutcomeConflict, shown
 from langchain_reflect.ledger import dues, runs, tables, tombs
+from langchain_reflect.ledger.counting import counts
 from langchain_reflect.redaction import Redact, redact_json
 from langchain_reflect.types import Namespace, Outcome, now
 
@@ -60,7 +62,7 @@ def episode_id_of(value: UUID | str) -> UUID:
         return UUID(value)
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidInput(
-            f"episode id {value!r:.80} is not a UUID; pass the run_id of the run, or an id that `reflect episodes` lists"
+            f"episode id {shown(value)} is not a UUID; pass the run_id of the run, or an id that `reflect episodes` lists"
         ) from error
 
 
@@ -70,13 +72,13 @@ def validated(episode_id: UUID | str, given: OutcomeFields) -> Outcome:
     Raises:
         InvalidInput: The reward is no number in [0, 1], both reward and feedback are missing, or another value cannot be meant.
     """
-    unknown = sorted(set(given) - set(OutcomeFields.__annotations__))
+    unknown = [name for name in given if name not in OutcomeFields.__annotations__]
     if unknown:
-        raise InvalidInput(f"an outcome has no {unknown[0]!r}; expected {', '.join(OutcomeFields.__annotations__)}")
+        raise InvalidInput(f"an outcome has no {shown(unknown[0])}; expected {', '.join(OutcomeFields.__annotations__)}")
     reward, feedback = given.get("reward"), given.get("feedback")
     reward = None if reward is None else _reward(reward)
     if feedback is not None and not isinstance(feedback, str):
-        raise InvalidInput(f"feedback {feedback!r:.200} is a {type(feedback).__name__}; expected text")
+        raise InvalidInput(f"feedback {shown(feedback, 200)} is a {type(feedback).__name__}; expected text")
     feedback = storable(feedback or "").strip() or None
     if feedback is not None and len(feedback) > MAX_FEEDBACK:
         raise InvalidInput(
@@ -84,15 +86,19 @@ def validated(episode_id: UUID | str, given: OutcomeFields) -> Outcome:
         )
     if reward is None and feedback is None:
         raise InvalidInput("an outcome needs a reward in [0, 1], a feedback text, or both; got neither")
-    return Outcome(
-        episode_id=episode_id_of(episode_id),
-        reward=reward,
-        feedback=feedback,
-        source=name_of("source", given.get("source") or "user"),
-        key=name_of("key", given.get("key") or ""),
-        observed_at=_time(given.get("observed_at")),
-        detail=_json(given.get("detail")),
-    )
+    source, key = given.get("source"), given.get("key")
+    try:
+        return Outcome(
+            episode_id=episode_id_of(episode_id),
+            reward=reward,
+            feedback=feedback,
+            source="user" if source is None else name_of("source", source),
+            key="" if key is None else name_of("key", key),
+            observed_at=_time(given.get("observed_at")),
+            detail=_json(given.get("detail")),
+        )
+    except ValidationError as error:
+        raise InvalidInput("detail is nested too deeply; expected at most 200 levels") from error
 
 
 def retraction(episode_id: UUID | str, source: str, key: str | None, observed_at: datetime | None) -> Outcome:
@@ -100,20 +106,22 @@ def retraction(episode_id: UUID | str, source: str, key: str | None, observed_at
     return Outcome(
         episode_id=episode_id_of(episode_id),
         source=name_of("source", source),
-        key=name_of("key", key or ""),
+        key="" if key is None else name_of("key", key),
         observed_at=_time(observed_at),
         retracted=True,
     )
 
 
 def name_of(what: str, value: object) -> str:
-    """A source or a key: a text of at most 200 characters without control characters.
+    """A source or a key: a text of at most 200 characters without control characters; a source is not empty.
 
     Raises:
         InvalidInput: It is none.
     """
     if not isinstance(value, str):
-        raise InvalidInput(f"{what} {value!r:.200} is a {type(value).__name__}; expected text")
+        raise InvalidInput(f"{what} {shown(value, 200)} is a {type(value).__name__}; expected text")
+    if what == "source" and not value.strip():
+        raise InvalidInput(f"source {value!r:.200} is empty; expected who judged, such as 'human', 'verifier' or the name of a system")
     if len(value) > MAX_NAME or any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
         raise InvalidInput(f"{what} {value!r:.200} cannot be used; expected at most {MAX_NAME} characters, none of them control characters")
     return value
@@ -126,8 +134,9 @@ def storable(text: str) -> str:
 
 def _reward(value: object) -> float:
     kind, wanted = type(value).__name__, "expected a number in [0, 1] or a bool"
-    if isinstance(value, str | Fraction) or not hasattr(value, "__float__"):
-        raise InvalidInput(f"reward {value!r:.200} is a {kind}; {wanted}")
+    imaginary = isinstance(value, Complex) and not isinstance(value, Real)
+    if imaginary or isinstance(value, str | Fraction) or not hasattr(value, "__float__"):
+        raise InvalidInput(f"reward {shown(value, 200)} is a {kind}; {wanted}")
     try:
         reward = float(cast("SupportsFloat", value))
     except OverflowError as error:
@@ -136,30 +145,33 @@ def _reward(value: object) -> float:
         raise InvalidInput(f"reward of type {kind} is not one number ({error}); {wanted}") from error
     if not math.isfinite(reward) or not 0.0 <= reward <= 1.0:
         raise InvalidInput(f"reward {reward!r} is outside [0, 1]; scale it, for example (score - worst) / (best - worst)")
-    return reward
+    return reward + 0.0  # -0.0 is the same number with another text
 
 
 def _time(value: object) -> datetime:
     if value is None:
         return now()
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidInput(f"observed_at {value!r} has no time zone; expected a datetime such as datetime.now(UTC)")
-    if value > now() + AHEAD:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidInput(f"observed_at {shown(value)} has no time zone; expected a datetime such as datetime.now(UTC)")
+    try:
+        told = value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(f"observed_at {value.isoformat()} lies outside the years 1 to 9999 in UTC; check the clock") from error
+    if told > now() + AHEAD:
         raise InvalidInput(
             f"observed_at {value.isoformat()} lies in the future, so it would win over every later judgement; check the clock"
         )
-    return value.astimezone(UTC)
+    return told
 
 
 def _json(value: JsonValue) -> JsonValue:
     try:
-        text = json.dumps(value, allow_nan=False).encode("utf-8", "replace").decode()
-        if len(text) > MAX_DETAIL:
-            raise InvalidInput(f"detail has {len(text)} characters as JSON; expected at most {MAX_DETAIL}")
+        text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f"detail {value!r:.200} is not plain JSON ({error}); pass strings, finite numbers, lists and dicts") from error
+        expected = "pass strings, finite numbers, lists and dicts"
+        raise InvalidInput(f"detail {shown(value, 200)} is not plain JSON ({error}); {expected}") from error
+    if len(text) > MAX_DETAIL:
+        raise InvalidInput(f"detail has {len(text)} characters as JSON; expected at most {MAX_DETAIL}")
     parsed: JsonValue = json.loads(text)
     return parsed
 
@@ -192,11 +204,13 @@ def record(connection: Connection, outcome: Outcome, *, namespace: Namespace, st
         EpisodeErased: The episode, or what this source said of it, was erased.
     """
     table = tables.outcomes.c
-    outcome = outcome.model_copy(update={"episode_id": runs.episode_of(connection, outcome.episode_id, namespace)})
-    tombs.refuse_erased(connection, namespace, outcome)
-    episode = select(tables.episodes.c.id).where(tables.episodes.c.id == outcome.episode_id, tables.episodes.c.namespace == namespace)
-    locked = connection.execute(episode.with_for_update(read=True, key_share=True))  # a reflection must not mark it as seen meanwhile
-    is_known = locked.first() is not None
+    named = outcome.episode_id
+    episode_id, is_known = _located(connection, named, namespace)
+    if not is_known and dues.take_turns(connection, [named]):
+        episode_id, is_known = _located(connection, named, namespace)
+    outcome = outcome.model_copy(update={"episode_id": episode_id})
+    for run_id in {named, episode_id}:
+        tombs.refuse_erased(connection, namespace, outcome.model_copy(update={"episode_id": run_id}))
     if strict and not is_known:
         raise EpisodeNotFound(
             f"no episode {str(outcome.episode_id)!r} in namespace {namespace!r}; strict=False keeps the outcome until it comes"
@@ -219,8 +233,17 @@ def record(connection: Connection, outcome: Outcome, *, namespace: Namespace, st
         values = outcome.model_dump(exclude={"retracted"}) | {"namespace": namespace, "content": digest, "recorded_at": now()}
         values["retracted"] = int(outcome.retracted)
         connection.execute(tables.insert(connection.dialect.name)(tables.outcomes).values(values).on_conflict_do_nothing())
-        dues.reopen(connection, [outcome.episode_id])
+        if is_known:
+            dues.reopen(connection, [outcome.episode_id])
     return _counting(connection, slot).get((namespace, outcome.episode_id, outcome.source, outcome.key))
+
+
+def _located(connection: Connection, run_id: UUID, namespace: Namespace) -> tuple[UUID, bool]:
+    """Id of the episode that a run belongs to, and whether it is known; if so, other outcomes and reflections wait for this one."""
+    episode_id, table = runs.episode_of(connection, run_id, namespace), tables.episodes.c
+    query = select(table.id).where(table.id == episode_id, table.namespace == namespace)
+    locked = connection.execute(query.with_for_update(key_share=True))
+    return episode_id, locked.first() is not None
 
 
 def by_episode(connection: Connection, episode_ids: Sequence[UUID]) -> dict[UUID, list[Outcome]]:
@@ -247,14 +270,8 @@ def _ordered(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 def _counting(connection: Connection, conditions: Iterable[ColumnElement[bool]]) -> dict[tuple[Namespace, UUID, str, str], Outcome]:
     """The outcomes that count among the rows that fit, by (namespace, episode, source, key)."""
-    table, revoked = tables.outcomes.c, tables.revoked_sources.c
-    void = exists().where(revoked.namespace == table.namespace, revoked.source == table.source)
-    best: dict[tuple[Namespace, UUID, str, str], Any] = {}
-    for row in connection.execute(select(tables.outcomes).where(*conditions, ~void)):
-        slot = (row.namespace, row.episode_id, row.source, row.key)
-        if slot not in best or (row.observed_at, row.content) > (best[slot].observed_at, best[slot].content):
-            best[slot] = row
-    return {slot: _outcome(row._asdict()) for slot, row in best.items() if not row.retracted}
+    rows = connection.execute(select(tables.outcomes).where(*conditions, counts()))
+    return {(row.namespace, row.episode_id, row.source, row.key): _outcome(row._asdict()) for row in rows}
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
@@ -276,8 +293,9 @@ def trust(connection: Connection, namespace: Namespace, source: str) -> list[UUI
 
 
 def _reopen_judged_by(connection: Connection, namespace: Namespace, source: str) -> list[UUID]:
-    table = tables.outcomes.c
-    query = select(table.episode_id).distinct().where(table.namespace == namespace, table.source == source)
+    table, known = tables.outcomes.c, tables.episodes.c
+    judged = exists().where(known.id == table.episode_id, known.namespace == table.namespace)
+    query = select(table.episode_id).distinct().where(table.namespace == namespace, table.source == source, judged)
     ids = list(connection.execute(query).scalars())
     for start in range(0, len(ids), 500):
         dues.reopen(connection, ids[start : start + 500])

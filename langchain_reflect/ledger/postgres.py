@@ -6,6 +6,7 @@ ever, a client that went to sleep inside a transaction is thrown out, and an ack
 """
 
 import logging
+import re
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -34,14 +35,21 @@ _LIMITS: Final = (
 _TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
 """Serialisation failure, deadlock, lock timeout, shutdown, crash, starting up, too many connections."""
 _HINTS: Final = {
-    "42501": "the role lacks a right; GRANT USAGE, CREATE ON SCHEMA and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES to it",
+    "42501": "the role lacks a right; GRANT CONNECT ON DATABASE, USAGE, CREATE ON SCHEMA and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES to it",
     "25006": "it is read only (a standby?); give the URL of the primary server",
     "53100": "its disk is full; acknowledged outcomes are safe, and writing works again once there is room",
     "3D000": "there is no such database; CREATE DATABASE first",
     "28P01": "the password is wrong",
-    "28000": "the role may not log in there (pg_hba.conf)",
+    "28000": "the role is unknown or may not log in there (CREATE ROLE, pg_hba.conf)",
     "57014": "a statement took longer than its limit",
     "42P01": "its tables are missing; was the schema changed, or the search_path?",
+}
+_REFUSALS: Final = {
+    re.compile(r'FATAL: .*database "[^"]*" does not exist'): "3D000",
+    re.compile(r'FATAL: .*role "[^"]*" does not exist'): "28000",
+    re.compile(r"FATAL: .*password authentication failed"): "28P01",
+    re.compile(r"FATAL: .*(no pg_hba\.conf entry|authentication failed|not permitted to log in)"): "28000",
+    re.compile(r"FATAL: .*permission denied for database"): "42501",
 }
 
 
@@ -78,7 +86,7 @@ def warnings_of(connection: Connection) -> list[str]:
 
 def is_transient(error: DBAPIError) -> bool:
     """Whether the same transaction may succeed in a moment: the server restarts, or others were in the way."""
-    state = getattr(error.orig, "sqlstate", None)
+    state = _state_of(error)
     if state is None:  # no answer from a server at all
         return error.connection_invalidated or type(error.orig).__name__ in {"OperationalError", "InterfaceError", "ConnectionTimeout"}
     return state in _TRANSIENT or state.startswith("08")
@@ -86,4 +94,11 @@ def is_transient(error: DBAPIError) -> bool:
 
 def hint(error: DBAPIError) -> str:
     """What to do about an error, as far as its code tells."""
-    return _HINTS.get(getattr(error.orig, "sqlstate", None) or "", "is the server up and reachable?")
+    return _HINTS.get(_state_of(error) or "", "is the server up and reachable?")
+
+
+def _state_of(error: DBAPIError) -> str | None:
+    """The error's code. A server that refuses a log-in gives one, but the driver keeps only the words."""
+    found: str | None = getattr(error.orig, "sqlstate", None)
+    said = str(error.orig)
+    return found or next((state for words, state in _REFUSALS.items() if words.search(said)), None)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, delete, select, update
 
-from langchain_reflect.ledger import dues, tables
+from langchain_reflect.ledger import dues, tables, tombs
 from langchain_reflect.types import Episode, Namespace
 
 
@@ -31,7 +31,10 @@ def adopt(connection: Connection, episode: Episode) -> None:
         named_it = (table.c.episode_id == run_id, table.c.namespace == episode.namespace)
         early = [row._asdict() | {"episode_id": episode.id} for row in connection.execute(select(table).where(*named_it))]
         if early:
-            connection.execute(insert(table).on_conflict_do_nothing(), early)
+            slots = [tombs.of_slot(episode.namespace, episode.id, row["source"], row["key"]) for row in early]
+            erased = tombs.among(connection, slots)
+            if kept := [row for row, slot in zip(early, slots, strict=True) if slot not in erased]:
+                connection.execute(insert(table).on_conflict_do_nothing(), kept)
             connection.execute(delete(table).where(*named_it))
             dues.reopen(connection, [episode.id])
 

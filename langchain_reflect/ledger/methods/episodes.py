@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy import Connection
 
-from langchain_reflect.ledger import episodes, outcomes, runs
+from langchain_reflect.ledger import dues, episodes, outcomes, runs
 from langchain_reflect.ledger.methods.base import Methods
 from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, Rollout, now, resolve
 
@@ -29,6 +29,9 @@ class EpisodeMethods(Methods):
         given = list(batch)
 
         def save(connection: Connection) -> None:
+            if len(given) > 1:
+                dues.take_turns(connection, [i for episode, _ in given for i in (episode.id, *episode.run_ids)])
+                dues.lock(connection, [episode.id for episode, _ in given])
             for episode, exposures in given:
                 episodes.save(connection, episode, exposures)
 

@@ -1,16 +1,17 @@
 """Methods about outcomes: what was said of an episode, by whom, and what of it counts."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Unpack
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from langchain_reflect.errors import InvalidInput
-from langchain_reflect.ledger import outcomes, runs
+from langchain_reflect.errors import InvalidInput, shown
+from langchain_reflect.ledger import dues, outcomes, runs
 from langchain_reflect.ledger.methods.base import Methods
 from langchain_reflect.ledger.outcomes import OutcomeFields
 from langchain_reflect.types import Namespace, Outcome
@@ -50,13 +51,18 @@ class OutcomeMethods(Methods):
 
     def record_outcomes(self, batch: Iterable[tuple[UUID | str, OutcomeFields]]) -> list[Outcome]:
         """`record_outcome` for up to 10,000 in one transaction, which costs one disk flush: all or none."""
-        given = list(batch)
+        given = list(islice(batch, MAX_BATCH + 1))
         if len(given) > MAX_BATCH:
-            raise InvalidInput(f"{len(given)} outcomes at once; expected at most {MAX_BATCH}, so give them in several calls")
+            raise InvalidInput(f"more than {MAX_BATCH} outcomes at once; give them in several calls")
+        for pair in given:
+            if not _is_pair(pair):
+                raise InvalidInput(f"{shown(pair)} is no outcome; expected a pair such as (episode_id, {{'reward': 1.0}})")
         checked = [(outcomes.redacted(outcomes.validated(episode_id, fields), self._redact), fields) for episode_id, fields in given]
         spaces = [self._space(fields.get("namespace")) for _, fields in checked]
 
         def record(connection: Connection) -> list[Outcome]:
+            if len(checked) > 1:
+                dues.lock(connection, [outcome.episode_id for outcome, _ in checked])
             return [
                 outcomes.record(
                     connection,
@@ -114,6 +120,10 @@ class OutcomeMethods(Methods):
             namespace: Of the episode; default the ledger's own.
         """
         return self._read(_outcomes, self._space(namespace), outcomes.episode_id_of(episode_id))
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple | list) and [isinstance(part, Mapping) for part in value[1:]] == [True]
 
 
 def _outcomes(connection: Connection, namespace: Namespace, episode_id: UUID) -> list[Outcome]:
