@@ -1,0 +1,149 @@
+"""What was learned, and how it changes."""
+
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from langchain_reflect.types.base import Namespace, Noun, now
+from langchain_reflect.types.episodes import Arm, Exposure
+
+LessonStatus = Literal["proposed", "candidate", "active", "retired", "superseded", "quarantined"]
+
+
+EditKind = Literal["add", "revise", "merge", "retire", "status"]
+
+
+SERVABLE: Final[frozenset[LessonStatus]] = frozenset({"candidate", "active"})
+"""The statuses whose lessons may be shown to an agent."""
+
+
+class Example(Noun):
+    """A short worked example of a lesson."""
+
+    input: str
+    output: str
+
+
+class LessonText(Noun):
+    """What a lesson says."""
+
+    title: str = ""
+    when: str
+    """The condition under which the advice holds."""
+    when_not: str = ""
+    do: str
+    """The advice."""
+    why: str = ""
+    examples: tuple[Example, ...] = ()
+
+    def key_text(self) -> str:
+        """The text whose vector finds the lesson: condition and advice."""
+        return f"{self.when}\n{self.do}"
+
+
+class Lesson(LessonText):
+    """Explicit advice, where it applies, and the episodes that support it."""
+
+    id: str
+    namespace: Namespace = ("default",)
+    revision: int = 1
+    """Counts changes of any kind, from 1."""
+    status: LessonStatus = "candidate"
+    evidence: tuple[UUID, ...] = ()
+    """Episodes that support it."""
+    tasks: tuple[str, ...] = ()
+    """Tasks it came from (capped); recall matches them too."""
+    origin: str = "human"
+    """`human`, `import`, or the id of the reflection that wrote it."""
+    created_at: datetime = Field(default_factory=now)
+    updated_at: datetime = Field(default_factory=now)
+
+    @property
+    def text(self) -> LessonText:
+        """Only what it says."""
+        return LessonText(**{name: getattr(self, name) for name in LessonText.model_fields})
+
+
+class LessonDraft(LessonText):
+    """A lesson that a reflection proposes, not yet checked."""
+
+    cites: tuple[UUID, ...] = ()
+    """Episodes of the group that support it."""
+    tasks: tuple[str, ...] = ()
+
+
+class LessonEdit(Noun):
+    """A proposed change to the lesson book."""
+
+    kind: EditKind
+    lesson_id: str | None = None
+    """The lesson to change (revise, retire, status) or the one that survives a merge; None for add."""
+    text: LessonText | None = None
+    """New wording; None where the wording stays (status, retire, or a merge that only adds support)."""
+    merged: tuple[str, ...] = ()
+    """Lessons that a merge absorbs; they become `superseded`."""
+    status: LessonStatus | None = None
+    """Status afterwards; None keeps it (add: the book's default)."""
+    evidence: tuple[UUID, ...] = ()
+    """Episodes added to the lesson's evidence."""
+    tasks: tuple[str, ...] = ()
+    """Tasks added to the lesson's source tasks."""
+    reason: str = ""
+
+
+class Revision(Noun):
+    """One applied change; a lesson is the last of its revisions. Kept for ever."""
+
+    lesson: Lesson
+    """The lesson after the change; `lesson.revision` is this revision's number."""
+    kind: EditKind
+    actor: str
+    """Who made it: a person's name, `human`, or a reflection's id."""
+    reason: str = ""
+    at: datetime = Field(default_factory=now)
+
+
+class AppliedEdit(Noun):
+    """An edit that a reflection proposed and what became of it."""
+
+    edit: LessonEdit
+    applied: bool
+    lesson_id: str | None = None
+    """The lesson it made or changed."""
+    reason: str = ""
+    """Why it was rejected, if it was."""
+
+
+class Match(Noun):
+    """A lesson that was considered for a task, with the parts of its score and what became of it."""
+
+    lesson: Lesson
+    similarity: float
+    """Cosine similarity of the task to the lesson's best vector."""
+    score: float
+    """What the ranking sorted by."""
+    tokens: int
+    kept: bool
+    reason: str
+    """`shown`, or why it was dropped: `below floor`, `near-twin of L-…`, `over k`, `over budget`, `withheld`, `holdout`, `not servable`."""
+
+
+class Recalled(Noun):
+    """What recall found for one task: the block for the prompt and its account."""
+
+    task: str = ""
+    block: str = ""
+    """Text for the prompt, empty if nothing is to be shown."""
+    arm: Arm = "treated"
+    matches: tuple[Match, ...] = ()
+    """Every lesson considered, best first; `kept` tells which are in the block."""
+    exposures: tuple[Exposure, ...] = ()
+    note: str = ""
+    """Why the block is empty, if it is: `no lessons`, `below floor`, `holdout`, `paused`, `failed: …`, `late`."""
+
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """The lessons in the block, best first."""
+        return tuple(m.lesson for m in self.matches if m.kept)
