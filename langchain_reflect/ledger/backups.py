@@ -56,7 +56,7 @@ def _copied(database: Database, target: Path) -> Path:
 def scrub(database: Database) -> tuple[str, ...]:
     """Make the database's files forget rows that were deleted; returns where they may still be."""
     if database.is_sqlite:
-        return _truncate_wal(database)
+        return (*_rewrite(database), *_truncate_wal(database))
     with suppress(LedgerError):  # the role may lack the right; autovacuum does it later
         database.raw(_vacuum)
     return ()
@@ -89,6 +89,20 @@ def _pg_dump(database: Database, target: Path) -> None:
     )
     if done.returncode:
         raise LedgerError(f"pg_dump failed: {done.stderr.strip()[:500]}")
+
+
+def _rewrite(database: Database) -> tuple[str, ...]:
+    """Write the whole file anew. `secure_delete` is not enough: as pages are balanced, copies stay in their unused space."""
+    deadline = time.monotonic() + _SCRUB_PATIENCE
+    while True:
+        try:
+            database.raw(lambda driver: driver.execute("VACUUM"))  # type: ignore[attr-defined]
+        except LedgerError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                return (f"unused space inside the ledger's file, which could not be rewritten ({error}): run the same again later",)
+            time.sleep(0.05)
+        else:
+            return ()
 
 
 def _truncate_wal(database: Database) -> tuple[str, ...]:

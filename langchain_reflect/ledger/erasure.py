@@ -148,6 +148,8 @@ def _scrub_reflections(connection: Connection, ids: Collection[UUID], gone: Sequ
     for row in rows:
         report = row.report | {"edits": [], "errors": []}
         connection.execute(update(table).where(table.c.id == row.id).values(report=report, replies=None))
+        ended = update(tables.jobs).where(tables.jobs.c.reflection_id == row.id)
+        connection.execute(ended.values(key="", problem=None))  # the key may be the task's
     connection.execute(delete(tables.studied).where(tables.studied.c.episode_id.in_(ids)))
     return len(rows)
 

@@ -28,14 +28,15 @@ _CONNECT: Final[dict[str, Any]] = {
     "prepare_threshold": None,
     "application_name": "langchain-reflect",
 }
-_LIMITS: Final = (
-    "SELECT set_config('statement_timeout', '60s', true), set_config('lock_timeout', '20s', true), "
+_BEGIN: Final = (
+    "BEGIN; SELECT set_config('statement_timeout', '60s', true), set_config('lock_timeout', '20s', true), "
     "set_config('idle_in_transaction_session_timeout', '60s', true), set_config('synchronous_commit', '{commit}', true)"
 )
 _TRANSIENT: Final = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
 """Serialisation failure, deadlock, lock timeout, shutdown, crash, starting up, too many connections."""
 _HINTS: Final = {
-    "42501": "the role lacks a right; GRANT CONNECT ON DATABASE, USAGE, CREATE ON SCHEMA and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES to it",
+    "42501": "the role lacks a right; GRANT CONNECT ON DATABASE, USAGE, CREATE ON SCHEMA, "
+    "and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES to it",
     "25006": "it is read only (a standby?); give the URL of the primary server",
     "53100": "its disk is full; acknowledged outcomes are safe, and writing works again once there is room",
     "3D000": "there is no such database; CREATE DATABASE first",
@@ -60,14 +61,14 @@ def open_postgres(url: URL, durability: Durability) -> Engine:
         MissingExtra: The driver is not installed.
     """
     try:
-        engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=90, connect_args=_CONNECT)
+        engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=10, max_overflow=90, connect_args=_CONNECT)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingExtra(f"the driver of {url.drivername!r} is not installed; pip install 'langchain-reflect[postgres]'") from error
-    limits = _LIMITS.format(commit="on" if durability == "full" else "off")
+    begun = _BEGIN.format(commit="on" if durability == "full" else "off")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(limits)
+        connection.exec_driver_sql(begun, execution_options={"no_parameters": True})
 
     return engine
 
