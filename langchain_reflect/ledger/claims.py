@@ -88,6 +88,8 @@ def plan(connection: Connection, groups: Iterable[RolloutGroup]) -> int:
         has_grown = set(ids) > {i for job in held for i in job.episodes} or not held
         if not has_grown or any(job.state == "leased" for job in held) or not connection.execute(waiting).first():
             continue
+        if not _locked(connection, held):
+            continue
         _remove(connection, [job.id for job in held])
         job_id, at = f"J-{uuid4().hex[:16]}", clock(connection)
         values = {"id": job_id, "namespace": group.namespace, "graph": group.graph, "key": group.key, "reason": group.reason}
@@ -106,6 +108,12 @@ def _holding(connection: Connection, ids: Collection[UUID]) -> list[Job]:
     """The jobs that hold one of these episodes."""
     of_them = select(tables.job_episodes.c.job_id).where(tables.job_episodes.c.episode_id.in_(ids))
     return [_job(connection, row) for row in connection.execute(select(tables.jobs).where(tables.jobs.c.id.in_(of_them))).all()]
+
+
+def _locked(connection: Connection, jobs: Collection[Job]) -> bool:
+    """Whether none of these was claimed or removed meanwhile; until the transaction ends nobody does."""
+    free = select(tables.jobs.c.id).where(tables.jobs.c.id.in_([job.id for job in jobs]), tables.jobs.c.state != "leased")
+    return len(connection.execute(free.order_by(tables.jobs.c.id).with_for_update()).all()) == len(jobs)
 
 
 def _remove(connection: Connection, job_ids: Collection[str]) -> None:

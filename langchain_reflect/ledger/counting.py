@@ -4,11 +4,14 @@ Of the reports of one (namespace, episode, source, key) the one with the latest 
 not if it is a retraction, and not if its source is revoked.
 """
 
+from functools import cache
+
 from sqlalchemy import ColumnElement, and_, exists, or_
 
 from langchain_reflect.ledger import tables
 
 
+@cache
 def counts() -> ColumnElement[bool]:
     """Whether a row of `outcomes` counts."""
     row, later, revoked = tables.outcomes.c, tables.outcomes.alias("later").c, tables.revoked_sources.c

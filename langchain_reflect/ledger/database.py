@@ -101,8 +101,8 @@ class Database:
         deadline, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while True:
             try:
-                with self._in_turn(write=write), GATE.transaction(), self._engine.connect() as raw:
-                    connection = raw.execution_options(reflect_write=write)
+                with self._in_turn(write=write), GATE.transaction(), self._engine.connect() as connection:
+                    connection.info[sqlite.WRITES] = write
                     with connection.begin():
                         return work(connection)
             except (SQLAlchemyError, sqlite3.Error) as error:  # the set-up of a connection raises the driver's own
@@ -125,7 +125,7 @@ class Database:
         if isinstance(error, StatementError) and isinstance(error.orig, ReflectError):
             return error.orig
         said = str(getattr(error, "orig", None) or error).strip()
-        if isinstance(error, IntegrityError):
+        if isinstance(error, IntegrityError | sqlite3.IntegrityError):
             return InvalidInput(f"the ledger {self.shown} does not take this value: {said}")
         if not isinstance(error, DBAPIError | sqlite3.Error):
             return LedgerError(f"the ledger {self.shown} could not be used: {said}")

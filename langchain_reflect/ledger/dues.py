@@ -5,19 +5,36 @@ never reads the whole ledger.
 """
 
 from collections.abc import Collection
-from typing import Final
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, select, text
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, and_, bindparam, delete, exists, func, select, text
 
 from langchain_reflect.ledger import tables
 from langchain_reflect.ledger.counting import counts
+from langchain_reflect.ledger.prepared import Prepared
 
 CHUNK: Final = 500
 _TURNS: Final = 0x7475726E
 """PostgreSQL's advisory locks: whoever brings an episode and its outcomes together takes turns."""
 _LANES: Final = 1024
 """So few that a batch of any size fits into the server's table of locks."""
+_TAKE_TURNS: Final = text("SELECT pg_advisory_xact_lock(:turns, lane) FROM unnest(CAST(:lanes AS int[])) AS lane")
+_COLUMNS: Final = ("episode_id", "namespace", "graph", "task_key", "judged_at")
+_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
+_NO_LONGER_DUE: Final = delete(tables.due).where(tables.due.c.episode_id.in_(_IDS))
+_NO_LONGER_REFLECTED: Final = delete(tables.reflected).where(tables.reflected.c.episode_id.in_(_IDS))
+_WAITING: Final = (
+    select(tables.jobs.c.id)
+    .where(
+        tables.jobs.c.id.in_(select(tables.job_episodes.c.job_id).where(tables.job_episodes.c.episode_id.in_(_IDS))),
+        tables.jobs.c.state.in_(("ready", "parked")),
+    )
+    .order_by(tables.jobs.c.id)
+    .with_for_update()  # one that is claimed at this moment does not wait any more
+)
 
 
 def derived(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
@@ -45,8 +62,7 @@ def take_turns(connection: Connection, ids: Collection[UUID]) -> bool:
     if connection.dialect.name != "postgresql":
         return False
     lanes = sorted({int.from_bytes(i.bytes[-2:], "big") % _LANES for i in ids})
-    turns = text("SELECT pg_advisory_xact_lock(:turns, lane) FROM unnest(CAST(:lanes AS int[])) AS lane")
-    connection.execute(turns, {"turns": _TURNS, "lanes": lanes})
+    connection.execute(_TAKE_TURNS, {"turns": _TURNS, "lanes": lanes})
     return True
 
 
@@ -67,31 +83,50 @@ def lock(connection: Connection, ids: Collection[UUID]) -> None:
 def settle(connection: Connection, episode_ids: Collection[UUID]) -> None:
     """Derive anew whether these episodes are due."""
     ids = list(episode_ids)
+    if len(ids) == 1:
+        _ONE_NO_LONGER_DUE.run(connection, {"this": ids[0]})
+        _ONE_SETTLED.run(connection, {"this": ids[0]})
+        return
     for start in range(0, len(ids), CHUNK):
-        some = ids[start : start + CHUNK]
-        connection.execute(delete(tables.due).where(tables.due.c.episode_id.in_(some)))
-        _insert(connection, tables.episodes.c.id.in_(some))
+        some = {"ids": ids[start : start + CHUNK]}
+        connection.execute(_NO_LONGER_DUE, some)
+        connection.execute(_settled(connection.dialect.name), some)
 
 
 def settle_all(connection: Connection) -> None:
     """Derive all anew."""
     connection.execute(delete(tables.due))
-    _insert(connection)
+    connection.execute(_inserted(connection.dialect.name))
 
 
-def _insert(connection: Connection, *conditions: ColumnElement[bool]) -> None:
-    columns = ["episode_id", "namespace", "graph", "task_key", "judged_at"]
-    statement = tables.insert(connection.dialect.name)(tables.due).from_select(columns, derived(*conditions))
-    connection.execute(statement.on_conflict_do_nothing())
+def now_due(dialect: str, episode_id: ColumnElement[UUID], recorded_at: ColumnElement[datetime]) -> Any:
+    """The statement that makes an episode due that no reflection saw, because an outcome that counts was recorded just now."""
+    e, o = tables.episodes.c, tables.outcomes.c
+    last = select(func.max(o.recorded_at)).where(o.episode_id == e.id, o.namespace == e.namespace).scalar_subquery()
+    latest = (func.greatest if dialect == "postgresql" else func.max)(func.coalesce(last, recorded_at), recorded_at)
+    row = select(e.id, e.namespace, e.graph, e.task_key, latest).where(e.id == episode_id)
+    statement = tables.insert(dialect)(tables.due).from_select(_COLUMNS, row)
+    return statement.on_conflict_do_update(index_elements=["episode_id"], set_={"judged_at": statement.excluded.judged_at})
+
+
+@cache
+def _settled(dialect: str) -> Any:
+    return _inserted(dialect, tables.episodes.c.id.in_(_IDS))
+
+
+def _inserted(dialect: str, *conditions: ColumnElement[bool]) -> Any:
+    return tables.insert(dialect)(tables.due).from_select(_COLUMNS, derived(*conditions)).on_conflict_do_nothing()
+
+
+_ONE_NO_LONGER_DUE: Final = Prepared(lambda _: delete(tables.due).where(tables.due.c.episode_id == bindparam("this")))
+_ONE_SETTLED: Final = Prepared(lambda dialect: _inserted(dialect, tables.episodes.c.id == bindparam("this")))
 
 
 def reopen(connection: Connection, episode_ids: Collection[UUID]) -> None:
     """Make episodes due again because what is said of them changed; a job that waits with one of them is made anew."""
     ids = list(episode_ids)
-    connection.execute(delete(tables.reflected).where(tables.reflected.c.episode_id.in_(ids)))
-    of_them = select(tables.job_episodes.c.job_id).where(tables.job_episodes.c.episode_id.in_(ids))
-    waiting = select(tables.jobs.c.id).where(tables.jobs.c.id.in_(of_them), tables.jobs.c.state.in_(("ready", "parked")))
-    if stale := list(connection.execute(waiting).scalars()):
+    connection.execute(_NO_LONGER_REFLECTED, {"ids": ids})
+    if stale := list(connection.execute(_WAITING, {"ids": ids}).scalars()):
         connection.execute(delete(tables.job_episodes).where(tables.job_episodes.c.job_id.in_(stale)))
         connection.execute(delete(tables.jobs).where(tables.jobs.c.id.in_(stale)))
     settle(connection, ids)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -14,9 +14,27 @@ from langchain_reflect.ledger import dues, runs, tables, tombs
 from langchain_reflect.ledger.counting import counts
 from langchain_reflect.ledger.outcomes import storable
 from langchain_reflect.ledger.packing import pack, unpack
+from langchain_reflect.ledger.prepared import Prepared
 from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace
 
 _COLUMNS = [c.name for c in tables.episodes.columns]
+
+
+def _upsert(dialect: str) -> Any:
+    statement = tables.insert(dialect)(tables.episodes)
+    changes = {name: statement.excluded[name] for name in _COLUMNS if name not in {"id", "namespace"}}
+    own = tables.episodes.c.namespace == statement.excluded.namespace
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=own)
+
+
+def _put_trajectory(dialect: str) -> Any:
+    statement = tables.insert(dialect)(tables.trajectories)
+    return statement.on_conflict_do_update(index_elements=["episode_id"], set_={"data": statement.excluded.data})
+
+
+_UPSERT: Final = Prepared(_upsert)
+_PUT_TRAJECTORY: Final = Prepared(_put_trajectory)
+_DROP_METADATA: Final = Prepared(lambda _: delete(tables.episode_metadata).where(tables.episode_metadata.c.episode_id == bindparam("this")))
 
 
 def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]) -> None:
@@ -36,14 +54,9 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
         "run_ids": [str(run_id) for run_id in episode.run_ids],
     }
     row = {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
-    statement = insert(tables.episodes).values(row)
-    changes = {k: statement.excluded[k] for k in row if k not in {"id", "namespace"}}
-    own = tables.episodes.c.namespace == episode.namespace
-    if connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changes, where=own)).rowcount == 0:
+    if _UPSERT.run(connection, row) == 0:
         raise InvalidInput(f"the id {str(episode.id)!r} cannot be used in namespace {episode.namespace!r}; give each run an id of its own")
-    packed = {"episode_id": episode.id, "data": pack(episode)}
-    statement = insert(tables.trajectories).values(packed)
-    connection.execute(statement.on_conflict_do_update(index_elements=["episode_id"], set_={"data": statement.excluded.data}))
+    _PUT_TRAJECTORY.run(connection, {"episode_id": episode.id, "data": pack(episode)})
     _save_metadata(connection, episode)
     runs.adopt(connection, episode)
     runs.leave_behind(connection, episode)
@@ -54,7 +67,7 @@ def save(connection: Connection, episode: Episode, exposures: Sequence[Exposure]
 
 
 def _save_metadata(connection: Connection, episode: Episode) -> None:
-    connection.execute(delete(tables.episode_metadata).where(tables.episode_metadata.c.episode_id == episode.id))
+    _DROP_METADATA.run(connection, {"this": episode.id})
     rows = [
         {"episode_id": episode.id, "key": key, "value": json.dumps(value)}
         for key, value in episode.metadata.items()

@@ -62,7 +62,8 @@ def _forget_episodes(connection: Connection, namespace: Namespace, ids: Sequence
     dues.take_turns(connection, ids)
     for start in range(0, len(ids), _CHUNK):
         total += _forget_some(connection, namespace, ids[start : start + _CHUNK])
-    return total
+    changed = tuple(i for i in dict.fromkeys(total.changed) if i not in total.lessons)
+    return total.model_copy(update={"changed": changed})
 
 
 def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUID]) -> Erased:

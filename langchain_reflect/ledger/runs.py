@@ -5,19 +5,24 @@ id and may come before the run is known; they end up with the episode whatever t
 """
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from langchain_reflect.ledger import dues, tables, tombs
 from langchain_reflect.types import Episode, Namespace
 
+_EPISODE_OF: Final = (
+    select(tables.runs.c.episode_id)
+    .join_from(tables.runs, tables.episodes, tables.episodes.c.id == tables.runs.c.episode_id)
+    .where(tables.runs.c.run_id == bindparam("run_id"), tables.episodes.c.namespace == bindparam("namespace"))
+)
+
 
 def episode_of(connection: Connection, run_id: UUID, namespace: Namespace) -> UUID:
     """Id of the episode that a run belongs to: the run's own id unless it resumed one of this namespace."""
-    joined = tables.runs.join(tables.episodes, tables.episodes.c.id == tables.runs.c.episode_id)
-    query = select(tables.runs.c.episode_id).select_from(joined)
-    found = connection.execute(query.where(tables.runs.c.run_id == run_id, tables.episodes.c.namespace == namespace)).scalar()
+    found = connection.execute(_EPISODE_OF, {"run_id": run_id, "namespace": namespace}).scalar()
     return run_id if found is None else found
 
 
@@ -25,9 +30,9 @@ def adopt(connection: Connection, episode: Episode) -> None:
     """Note the runs that resumed an episode, and give it the outcomes that named them before they were known."""
     insert, table = tables.insert(connection.dialect.name), tables.outcomes
     for run_id in episode.run_ids:
-        noted = insert(tables.runs).values(run_id=run_id, episode_id=episode.id).on_conflict_do_nothing()
-        if connection.execute(noted).rowcount == 0:
-            continue
+        if connection.execute(_EPISODE_OF, {"run_id": run_id, "namespace": episode.namespace}).first() is not None:
+            continue  # whoever named it first in this namespace has it
+        connection.execute(insert(tables.runs).values(run_id=run_id, episode_id=episode.id).on_conflict_do_nothing())
         named_it = (table.c.episode_id == run_id, table.c.namespace == episode.namespace)
         early = [row._asdict() | {"episode_id": episode.id} for row in connection.execute(select(table).where(*named_it))]
         if early:

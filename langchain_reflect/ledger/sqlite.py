@@ -40,6 +40,8 @@ _opening = threading.Lock()
 _engines: dict[tuple[int, int], WeakSet[Engine]] = {}
 """Engines of this process by file. While there is one, nothing but SQLite may open the file: closing any other handle on it drops the locks
 of all of them (https://www.sqlite.org/howtocorrupt.html, section 2.2.1)."""
+WRITES: Final = "reflect_writes"
+"""Whether the next transaction of a connection writes, in its `info`."""
 _POOL: Final = 16
 _OVERFLOW: Final = 112
 
@@ -255,5 +257,5 @@ def _set_up(engine: Engine, durability: Durability, *, network: bool) -> None:
 def _begin_as_told(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("reflect_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE" if connection.info.get(WRITES) else "BEGIN")

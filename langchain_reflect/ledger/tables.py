@@ -15,8 +15,8 @@ from langchain_reflect.ledger.columns import Id, JsonText, NamespaceText, Number
 metadata = MetaData()
 
 
-def _table(name: str, *parts: Any) -> Table:
-    return Table(name, metadata, *parts, sqlite_strict=True)
+def _table(name: str, *parts: Any, **options: Any) -> Table:
+    return Table(name, metadata, *parts, sqlite_strict=True, **options)
 
 
 migrations = _table("schema_migrations", Column("name", Text, primary_key=True), Column("applied_at", UtcTime, nullable=False))
@@ -54,7 +54,7 @@ episodes = _table(
 runs = _table(
     "runs",
     Column("run_id", Id, primary_key=True, doc="root run id of a run that resumed an episode"),
-    Column("episode_id", Id, nullable=False),
+    Column("episode_id", Id, primary_key=True, doc="each namespace may have one of its own with this run"),
     Index("runs_by_episode", "episode_id"),
 )
 
@@ -192,8 +192,7 @@ due = _table(
     Column("graph", Text, nullable=False),
     Column("task_key", Text),
     Column("judged_at", UtcTime, nullable=False),
-    Index("due_by_time", "judged_at"),
-    Index("due_by_task", "namespace", "graph", "task_key"),
+    sqlite_with_rowid=False,
 )
 
 jobs = _table(

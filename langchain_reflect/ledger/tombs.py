@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Collection, Sequence
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from langchain_reflect.errors import EpisodeErased
 from langchain_reflect.ledger import tables
 from langchain_reflect.types import Namespace, Outcome, now
+
+_AMONG: Final = select(tables.tombstones.c.digest).where(tables.tombstones.c.digest.in_(bindparam("digests", expanding=True)))
 
 
 def of_episode(namespace: Namespace, episode_id: UUID) -> str:
@@ -36,9 +39,9 @@ def put(connection: Connection, digests: Collection[str]) -> None:
 
 def among(connection: Connection, digests: Sequence[str]) -> set[str]:
     """Those of the digests that have a tombstone."""
-    table, found = tables.tombstones.c, set[str]()
+    found = set[str]()
     for start in range(0, len(digests), 500):
-        found |= set(connection.execute(select(table.digest).where(table.digest.in_(digests[start : start + 500]))).scalars())
+        found |= set(connection.execute(_AMONG, {"digests": digests[start : start + 500]}).scalars())
     return found
 
 

@@ -61,7 +61,7 @@ class OutcomeMethods(Methods):
         spaces = [self._space(fields.get("namespace")) for _, fields in checked]
 
         def record(connection: Connection) -> list[Outcome]:
-            if len(checked) > 1:
+            if several := len(checked) > 1:
                 dues.lock(connection, [outcome.episode_id for outcome, _ in checked])
             return [
                 outcomes.record(
@@ -70,6 +70,7 @@ class OutcomeMethods(Methods):
                     namespace=space,
                     strict=fields.get("strict", False),
                     timed=fields.get("observed_at") is not None,
+                    locked=several,
                 )
                 or outcome
                 for (outcome, fields), space in zip(checked, spaces, strict=True)

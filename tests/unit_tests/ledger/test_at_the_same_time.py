@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Connection
 
 from langchain_reflect import Ledger
-from langchain_reflect.ledger import episodes, outcomes
+from langchain_reflect.ledger import claims, episodes, outcomes
 from langchain_reflect.ledger.claims import Claim, Closing, Ending
+from langchain_reflect.ledger.methods.work import LEASE
 from langchain_reflect.types import Episode, ReflectionReport, Rollout, RolloutGroup
 
 SPACE = ("default",)
@@ -124,3 +125,34 @@ def test_another_outcome_while_a_reflection_ends_makes_the_episode_due_again(pos
     )
     with Ledger(postgres_url) as ledger:
         assert (ledger.due(), ledger.verify()) == (1, [])
+
+
+def claiming(connection: Connection) -> object:
+    return claims.claim(connection, "w", limit=1, lease=LEASE, namespace=None, graph=None, episodes=None, but=())
+
+
+def group(ledger: Ledger) -> RolloutGroup:
+    rollouts = tuple(ledger.rollouts())
+    return RolloutGroup(key="key:one", namespace=SPACE, graph="agent", task="ask", rollouts=rollouts, reason="failures")
+
+
+@pytest.mark.parametrize("told", ["another outcome", "a group that has grown"])
+def test_a_job_that_is_being_claimed_stays_whatever_comes_in(postgres_url, told):
+    saved, later = episode(), episode()
+    with Ledger(postgres_url) as ledger:
+        ledger.save_episodes([(saved, ()), (later, ())])
+        ledger.record_outcome(saved.id, reward=0.0)
+        ledger.plan([group(ledger)])
+        ledger.record_outcome(later.id, reward=0.0)
+
+    def tell(ledger: Ledger) -> object:
+        if told == "another outcome":
+            return ledger.record_outcome(saved.id, reward=1.0, source="human")
+        return ledger.plan([group(ledger)])
+
+    overlapping(postgres_url, claiming, tell)
+    with Ledger(postgres_url) as ledger:
+        [job] = ledger.jobs()
+        assert job.state == "leased"
+        assert ledger.renew([Claim(job.id, job.fence)]) == [Claim(job.id, job.fence)]
+        assert ledger.verify() == []

@@ -247,7 +247,7 @@ for number, url in zip(map(int, sys.argv[1].split(",")), sys.argv[2:]):
         os._exit(0)
     print(os.WTERMSIG(os.waitpid(child, 0)[1]), flush=True)
 """
-KILLED_AT = (1, 3, 10, 20, 30, 45, 60, 75)
+KILLED_AT = (1, 3, 10, 20, 30, 40, 60, 75)
 
 
 def killed_in_the_middle(urls):

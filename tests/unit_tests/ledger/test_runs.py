@@ -5,11 +5,15 @@ from itertools import permutations
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
 
-from langchain_reflect import Episode, Ledger
-from langchain_reflect.ledger import tables
-from langchain_reflect.types import now
+from langchain_reflect import Episode
+from langchain_reflect.ledger.claims import Closing
+from langchain_reflect.types import ReflectionReport, now
+
+
+@pytest.fixture
+def ledger(either):
+    return either
 
 
 def test_an_outcome_may_name_a_run_that_resumed_the_episode(ledger):
@@ -49,7 +53,8 @@ def test_an_early_outcome_of_a_resumed_run_makes_the_episode_due_again(ledger):
     episode, resumed = uuid4(), uuid4()
     ledger.save_episode(Episode(id=episode, task="t", status="interrupted"))
     ledger.record_outcome(episode, feedback="hm")
-    ledger.mark_reflected("R-1", ledger.rollouts())
+    report = ReflectionReport(id="R-1")
+    ledger.append_revisions([], closing=Closing(report=report, namespace=("default",), seen=ledger.rollouts()))
     assert ledger.rollouts(unreflected=True) == []
     ledger.record_outcome(resumed, reward=0.0)
     ledger.save_episode(Episode(id=episode, task="t", run_ids=(resumed,)))
@@ -62,7 +67,7 @@ def test_a_new_question_in_a_thread_abandons_the_interrupted_episode(ledger):
     failed = Episode(id=uuid4(), task="a", status="error", thread_id="1")
     for episode in (first, elsewhere, failed, Episode(id=uuid4(), task="b", thread_id="1")):
         ledger.save_episode(episode)
-    assert [ledger.episode(e.id).status for e in (first, elsewhere, failed)] == ["abandoned", "interrupted", "error"]
+    assert [ledger.episode(e.id, namespace=e.namespace).status for e in (first, elsewhere, failed)] == ["abandoned", "interrupted", "error"]
 
 
 def test_a_sweep_abandons_what_has_been_running_for_too_long(ledger):
@@ -75,24 +80,11 @@ def test_a_sweep_abandons_what_has_been_running_for_too_long(ledger):
     assert ledger.episode(old.id).status == "ok"
 
 
-def test_a_ledger_of_the_first_schema_learns_of_resumed_runs(tmp_path):
-    url, episode = f"sqlite:///{tmp_path / 'ledger.db'}", uuid4()
-    with Ledger(url) as opened:
-        opened.save_episode(Episode(id=episode, task="kept"))
-    engine = create_engine(url)
-    with engine.begin() as connection:  # back to what the first release left
-        for statement in (
-            "DROP INDEX episodes_by_thread",
-            "ALTER TABLE episodes DROP COLUMN run_ids",
-            "ALTER TABLE episodes DROP COLUMN forked_from",
-            "DROP TABLE runs",
-            "DELETE FROM schema_migrations WHERE name > '0001_first_schema'",
-        ):
-            connection.execute(text(statement))
-    with Ledger(url) as opened:
-        assert opened.episode(episode).task == "kept"
-        opened.save_episode(Episode(id=episode, task="kept", run_ids=(uuid4(),), forked_from=uuid4()))
-        assert opened.episode(episode).forked_from is not None
-    columns = {c["name"] for c in inspect(engine).get_columns("episodes")}
-    assert columns == {c.name for c in tables.episodes.columns}
-    engine.dispose()
+def test_two_namespaces_may_have_runs_of_the_same_id(either):
+    run_id = uuid4()
+    mine, theirs = (Episode(id=uuid4(), task="t", namespace=(name,), run_ids=(run_id,)) for name in ("mine", "theirs"))
+    either.save_episodes([(mine, ()), (theirs, ())])
+    either.record_outcome(run_id, reward=0.25, namespace=("theirs",))
+    assert either.episode(run_id, namespace=("mine",)).id == mine.id
+    assert [o.reward for o in either.outcomes(theirs.id, namespace=("theirs",))] == [0.25]
+    assert either.outcomes(mine.id, namespace=("mine",)) == []
