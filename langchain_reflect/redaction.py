@@ -24,7 +24,7 @@ _RULES: Final = (
     (
         "secret",
         re.compile(
-            r"""(?ix)(?:(?<=api_key)|(?<=api-key)|(?<=apikey)|(?<=secret)|(?<=password)|(?<=access_token)|(?<=auth_token))
+            r"""(?ix)(?=["'\s:=])(?:(?<=api_key)|(?<=api-key)|(?<=apikey)|(?<=secret)|(?<=password)|(?<=access_token)|(?<=auth_token))
             (["']?\s*[:=]\s*["']?)[^\s"',;}]{8,}"""
         ),
     ),
