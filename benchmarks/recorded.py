@@ -136,7 +136,10 @@ def _run(name: str, data: Path, limit: int, ledger: Ledger, book: LessonBook) ->
     model = ScriptedChatModel(answers=Recorded(data, {r["domain"] for r in rows}))
     graph = build_reflection_graph(model, book, ledger=ledger, policy=POLICY)
     started = time.perf_counter()
-    report = reflect(graph)
+    report = step = reflect(graph)
+    while step.groups:  # one run takes groups of one namespace
+        step = reflect(graph)
+        report += step
     result.reflect_seconds = time.perf_counter() - started
 
     result.tokens = [sum(len(m.text) for m in prompt) // 4 for prompt in model.prompts]
@@ -155,7 +158,10 @@ def _import(rows: Sequence[Mapping[str, Any]], ledger: Ledger, result: Result) -
         except InvalidInput:
             result.refused += 1
     ledger.save_episodes((episode, ()) for episode, _ in batch)
-    ledger.record_outcomes((o.episode_id, {"reward": o.reward, "source": o.source}) for _, o in batch if o is not None)
+    judged = [(e, o) for e, o in batch if o is not None]
+    for start in range(0, len(judged), 5000):
+        some = judged[start : start + 5000]
+        ledger.record_outcomes((o.episode_id, {"reward": o.reward, "source": o.source, "namespace": e.namespace}) for e, o in some)
     result.episodes = len(batch)
     for episode, _ in batch:
         result.defects.update(episode.metadata.get("defects", []))  # type: ignore[arg-type]  # read_row writes a list of words

@@ -21,6 +21,7 @@ def test_every_example_is_known():
 @pytest.mark.parametrize("name", SHOWN)
 def test_an_example_shows_what_it_says(name, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REFLECT_DEADLINE", "10")  # of recall: other tests may keep the processors busy
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     shown = capsys.readouterr().out
     for line in SHOWN[name]:
