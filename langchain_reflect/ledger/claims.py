@@ -94,9 +94,8 @@ def plan(connection: Connection, groups: Iterable[RolloutGroup]) -> int:
         job_id, at = f"J-{uuid4().hex[:16]}", clock(connection)
         values = {"id": job_id, "namespace": group.namespace, "graph": group.graph, "key": group.key, "reason": group.reason}
         fresh = {"state": "ready", "fence": 0, "failures": 0, "created_at": at, "changed_at": at}
-        if tried := [
-            job for job in held if job.state == "ready" and job.not_before is not None
-        ]:  # an outage is not over because a group grew
+        tried = [job for job in held if job.state == "ready" and job.not_before is not None]
+        if tried:  # an outage is not over because a group grew
             fresh |= {"failures": tried[0].failures, "not_before": tried[0].not_before, "problem": tried[0].problem}
         connection.execute(tables.jobs.insert().values(values | fresh))
         connection.execute(tables.job_episodes.insert(), [{"episode_id": i, "job_id": job_id} for i in ids])
@@ -131,12 +130,13 @@ def claim(
     namespace: Namespace | None,
     graph: str | None,
     episodes: Collection[UUID] | None,
-    but: Collection[Namespace],
+    daily_calls: int | None,
+    daily_tokens: int | None,
 ) -> list[Job]:
-    """Take jobs that are ready or whose lease ran out, oldest first, at most `limit`, all of one namespace."""
+    """Take jobs that are ready or whose lease ran out, oldest first, at most `limit`, all of one namespace, within its budget of today."""
     at = clock(connection)
     conditions = [_claimable(at), *_within(namespace, graph)]
-    if but:
+    if but := spent_out(connection, daily_calls, daily_tokens):
         conditions.append(tables.jobs.c.namespace.not_in(but))
     query = select(tables.jobs).where(*conditions).order_by(tables.jobs.c.created_at, tables.jobs.c.id)
     if episodes is None:
@@ -145,6 +145,8 @@ def claim(
     found = [_job(connection, row) for row in connection.execute(query)]
     if episodes is not None:
         found = [job for job in found if set(job.episodes) <= set(episodes)]
+    if found and daily_calls is not None:
+        limit = min(limit, daily_calls - _calls_today(connection, found[0].namespace, at))
     taken = [job for job in found if job.namespace == found[0].namespace][:limit]
     held = {"state": "leased", "owner": owner, "leased_until": at + lease, "changed_at": at}
     for job in taken:
@@ -182,8 +184,20 @@ def give_back(connection: Connection, held: Iterable[Claim], *, problem: str, ma
     """End claims whose reflection broke off; those that are no longer held are passed over."""
     at = clock(connection)
     for one in held:
-        if connection.execute(select(tables.jobs.c.id).where(*_held(one))).first() is not None:
+        if connection.execute(select(tables.jobs.c.id).where(*_held(one))).first() is None:
+            continue
+        if _judged_meanwhile(connection, one):
+            drop(connection, [one])  # so that it is planned anew
+        else:
             _end(connection, Ending(one, "failed", problem=problem), "", at, max_failures)
+
+
+def _judged_meanwhile(connection: Connection, one: Claim) -> bool:
+    """Whether something was said of a job's episodes since it was claimed."""
+    said, member, job = tables.outcomes.c, tables.job_episodes.c, tables.jobs.c
+    query = select(said.episode_id).join(tables.job_episodes, member.episode_id == said.episode_id)
+    query = query.join(tables.jobs, and_(job.id == member.job_id, job.namespace == said.namespace))
+    return connection.execute(query.where(job.id == one.job_id, said.recorded_at > job.changed_at).limit(1)).first() is not None
 
 
 def drop(connection: Connection, held: Iterable[Claim]) -> None:
@@ -307,6 +321,14 @@ def spend(connection: Connection, namespace: Namespace, usage: Usage, at: dateti
     statement = tables.insert(connection.dialect.name)(table).values(namespace=namespace, day=day, calls=usage.calls, tokens=tokens)
     more = {"calls": table.c.calls + usage.calls, "tokens": table.c.tokens + tokens}
     connection.execute(statement.on_conflict_do_update(index_elements=["namespace", "day"], set_=more))
+
+
+def _calls_today(connection: Connection, namespace: Namespace, at: datetime) -> int:
+    """What a namespace spent today (UTC), with a call for each job that is being worked on."""
+    table, jobs = tables.spending.c, tables.jobs.c
+    spent = select(table.calls).where(table.namespace == namespace, table.day == at.date().isoformat())
+    running = select(func.count()).where(jobs.namespace == namespace, jobs.state == "leased", jobs.leased_until >= at)
+    return (connection.execute(spent).scalar() or 0) + connection.execute(running).scalar_one()
 
 
 def spent_out(connection: Connection, calls: int | None, tokens: int | None) -> list[Namespace]:

@@ -85,7 +85,7 @@ def is_current(connection: Connection) -> bool:
     if not inspect(connection).has_table(tables.migrations.name):
         return False
     applied = _applied(connection)
-    _refuse_newer(connection, applied)
+    refuse_newer(_shown(connection), applied)
     return set(MIGRATIONS) <= applied
 
 
@@ -99,7 +99,7 @@ def migrate(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     known = inspect(connection).has_table(tables.migrations.name)
     applied = _applied(connection) if known else set()
-    _refuse_newer(connection, applied)
+    refuse_newer(_shown(connection), applied)
     if not applied:
         tables.metadata.create_all(connection)
     for name, change in MIGRATIONS.items():
@@ -111,15 +111,18 @@ def migrate(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
 
-def _refuse_newer(connection: Connection, applied: set[str]) -> None:
-    """Raise `LedgerTooNew` if the ledger has a migration that this release does not know."""
+def refuse_newer(url: str, applied: set[str]) -> None:
+    """Raise `LedgerTooNew` if a ledger has a migration that this release does not know."""
     unknown = sorted(applied - set(MIGRATIONS))
     if unknown:
-        url = connection.engine.url.render_as_string(hide_password=True)
         raise LedgerTooNew(
             f"the ledger {url} has migration {unknown[-1]!r}, which this release does not know "
             f"(its newest is {list(MIGRATIONS)[-1]!r}); upgrade langchain-reflect"
         )
+
+
+def _shown(connection: Connection) -> str:
+    return connection.engine.url.render_as_string(hide_password=True)
 
 
 def _applied(connection: Connection) -> set[str]:

@@ -34,6 +34,8 @@ _NETWORK: Final = frozenset(
 )
 _FIXED: Final = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 """First releases without the WAL-reset bug, newest branch first."""
+_WAL: Final = b"\x02"
+"""The byte of the header that tells of WAL mode."""
 _HEADER: Final = 100
 """Bytes of a file's header (https://www.sqlite.org/fileformat.html, section 1.3)."""
 _opening = threading.Lock()
@@ -174,12 +176,16 @@ def _refuse_foreign(path: Path) -> None:
     """Raise if the file is no ledger; it is only read. Never while this process has it open, see `_engines`."""
     with path.open("rb") as file:
         header = file.read(_HEADER)
-    if not header or (header.startswith(b"SQLite format 3") and header[68:72] == APPLICATION_ID.to_bytes(4)):
+    is_wal, is_ours = header[18:19] == _WAL, header.startswith(b"SQLite format 3") and header[68:72] == APPLICATION_ID.to_bytes(4)
+    if not header or (is_ours and is_wal):
         return
     try:
         with closing(_opened(_uri_of(path))) as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if is_ours:  # a copy: to open it switches its journal, so what is newer has to be refused before that
+                _refuse_newer(path, {row[0] for row in connection.execute("SELECT name FROM schema_migrations")})
+                return
     except sqlite3.OperationalError:
         return  # busy, or its WAL needs a writer first: what is wrong shows when it is opened
     except sqlite3.DatabaseError as error:
@@ -191,6 +197,12 @@ def _refuse_foreign(path: Path) -> None:
             f"application id {application}); "
             "it was left untouched, choose another path="
         )
+
+
+def _refuse_newer(path: Path, applied: set[str]) -> None:
+    from langchain_reflect.ledger import migrations  # it needs this module
+
+    migrations.refuse_newer(f"sqlite:///{path}", applied)
 
 
 def _uri_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from langchain_reflect.ledger import claims, tables
 from langchain_reflect.ledger.claims import Claim
@@ -50,13 +50,17 @@ class WorkMethods(Methods):
             daily_calls: Namespaces that spent so many model calls today (UTC) wait; a job that is being worked on counts as a call.
             daily_tokens: Likewise for tokens.
         """
-
-        def take(connection: Connection) -> list[Job]:
-            but = claims.spent_out(connection, daily_calls, daily_tokens)
-            wanted = {"namespace": namespace, "graph": graph, "episodes": episodes, "but": but}
-            return claims.claim(connection, owner, limit=limit, lease=lease, **wanted)  # type: ignore[arg-type]  # one dict, several types
-
-        return self._write(take)
+        return self._write(
+            claims.claim,
+            owner,
+            limit=limit,
+            lease=lease,
+            namespace=namespace,
+            graph=graph,
+            episodes=episodes,
+            daily_calls=daily_calls,
+            daily_tokens=daily_tokens,
+        )
 
     def renew(self, held: Iterable[Claim], lease: timedelta = LEASE) -> list[Claim]:
         """Prolong leases; returns the claims that are still held."""

@@ -501,3 +501,19 @@ def test_an_unknown_claim_ends_nothing(either):
     with pytest.raises(ClaimLost, match="'J-unknown'"):
         either.append_revisions([], closing=unknown)
     assert either.reflections() == []
+
+
+def test_a_claim_of_many_keeps_to_what_is_left_of_the_day(either):
+    for _ in range(4):
+        planned(either)
+    assert len(either.claim("a", limit=10, daily_calls=3)) == 3
+    assert either.claim("b", limit=10, daily_calls=3) == []
+
+
+def test_what_was_judged_while_a_reflection_broke_off_is_planned_anew(either):
+    planned(either)
+    (taken,) = either.claim("a")
+    either.record_outcome(taken.episodes[0], reward=1.0, source="human")
+    either.give_back([claim_of(taken)], problem="it broke", max_failures=1)
+    assert either.jobs() == [], "not parked with an outcome that nobody has read"
+    assert either.due() == len(taken.episodes)

@@ -4,6 +4,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -290,3 +291,15 @@ def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
     assert schema_of(path) == before
     with Ledger(path) as ledger:
         check_meaning(ledger)
+
+
+def test_a_newer_copy_is_refused_with_its_bytes_as_they_were(tmp_path):
+    with Ledger(tmp_path / "a") as ledger:
+        ledger.record_outcome(uuid4(), reward=1.0)
+        copy = ledger.backup(tmp_path / "copy.db")
+    with closing(sqlite3.connect(copy)) as raw, raw:
+        raw.execute("INSERT INTO schema_migrations VALUES ('9999_later', '2030-01-01T00:00:00.000000+00:00')")
+    before = copy.read_bytes()
+    with pytest.raises(LedgerTooNew, match="9999_later"):
+        Ledger(copy)
+    assert copy.read_bytes() == before
