@@ -66,7 +66,7 @@ LONGEST_LIFE = 0.4
 WAIT = 30.0
 """Seconds that a run of the agent may wait for the ledger; by default it goes on after 0.3 s, and its episode is written behind it."""
 LEASE = timedelta(seconds=1.5)
-DRAIN = 120.0
+DRAIN = 300.0
 """Most seconds for a worker to drain what the killed ones have left."""
 WORDS = 16
 
@@ -127,7 +127,7 @@ def submit(tell: Tell, *, url: str, run: str, slot: int, first: int) -> None:
         ]
         WAYS[number % len(WAYS)](ledger, tell, episodes)
         tell(GROUP, number=number)
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0.05, 0.25))  # so that workers keep up, and kills meet jobs at work
     ledger.close()
 
 
@@ -201,7 +201,7 @@ def act(tell: Tell, *, url: str, folder: Path) -> None:
                 tell(EPISODE, run_id)
                 learner.record_outcome(run_id, **_said(at))
                 tell(OUTCOME, run_id, int(REWARDS[at]))
-            time.sleep(random.uniform(0, 0.02))
+            time.sleep(random.uniform(0.05, 0.25))  # so that workers keep up, and kills meet jobs at work
 
 
 def work(tell: Tell, *, url: str, folder: Path, calls: Path) -> None:

@@ -22,7 +22,7 @@ READY, EPISODE, OUTCOME, GROUP, ERROR = b"r", b"e", b"o", b"g", b"x"
 _FORM = struct.Struct("=c16sqd")
 _NOBODY = UUID(int=0)
 _DIE_WITH_PARENT = 1
-PATIENCE = 120.0
+PATIENCE = 360.0
 """Seconds for a child to get ready, or to end when it is asked to."""
 
 

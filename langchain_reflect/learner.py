@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Final, Self, Unpack
 from uuid import UUID
 
 from langchain_core.embeddings import Embeddings
@@ -19,6 +19,7 @@ from langchain_reflect.agents.namespaces import fill_namespace, has_placeholders
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.ways_in import WaysIn
+from langchain_reflect.errors import ClaimLost
 from langchain_reflect.index.base import VectorIndex
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
@@ -44,6 +45,9 @@ from langchain_reflect.settings import Options, ReflectSettings, settings_from
 from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled, ReflectionReport
 
 logger = logging.getLogger(__name__)
+
+
+_TRIES: Final = 3
 
 
 class Learner(WaysIn):
@@ -110,7 +114,7 @@ class Learner(WaysIn):
         )
         self._reflecting = threading.Lock()
         self.leases = LeaseKeeper(self.ledger, self.reflection.lease, self.reflection.max_failures)
-        self._background = BackgroundReflection(self.reflect)
+        self._background = BackgroundReflection(self.reflect, next_look=self.ledger.next_claim)
 
     def _made_ledger(self, place: str | Path) -> Ledger:
         own = ("default",) if has_placeholders(self.settings.namespace) else self.settings.namespace
@@ -257,9 +261,9 @@ class Learner(WaysIn):
         self.recorder.flush()
         with self._reflecting:  # what the background began is finished first
             graph = self.reflection_graph(gate=gate)
-            once = partial(run_reflection, graph, namespace=namespace, episodes=episodes, leases=self.leases, config=config)
+            once = partial(_not_overtaken, run_reflection, graph, namespace=namespace, episodes=episodes, leases=self.leases, config=config)
             total = step = once(retry=retry)
-            while step.groups and not step.outages:  # one run takes groups of one namespace
+            while step.groups and not step.outages and not step.interrupted:  # one run takes groups of one namespace
                 step = once()
                 total += step
             return total
@@ -318,7 +322,7 @@ class Learner(WaysIn):
         self.recorder.flush()
         selector["namespace"] = selector.get("namespace") or self._own_namespace()
         erased = self.ledger.forget(**selector, dry_run=dry_run)
-        if not dry_run and (erased.lessons or erased.changed):
+        if not dry_run and (erased.lessons or erased.changed or not erased.episodes):
             self.lessons.reindex()
         return erased
 
@@ -358,3 +362,13 @@ class Learner(WaysIn):
 
     def __repr__(self) -> str:
         return f"Learner({self.ledger!r}, {self.index!r}, namespace={self.settings.namespace!r})"
+
+
+def _not_overtaken(run: Callable[..., ReflectionReport], *given: Any, **named: Any) -> ReflectionReport:
+    """Run a reflection again if what it was about was taken over or forgotten meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            return run(*given, **named)
+        except ClaimLost as error:
+            logger.warning("a reflection was overtaken, and what is left of it is taken up again: %s", error)
+    return run(*given, **named)

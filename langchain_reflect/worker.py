@@ -21,6 +21,8 @@ from langchain_reflect.types import Namespace, ReflectionReport, Usage
 logger = logging.getLogger("langchain_reflect")
 Progress = Callable[[ReflectionReport], None]
 _LONGEST_WAIT: Final = 60.0
+_PATIENCE: Final = 5
+"""Failures of ours in a row after which a worker that was to end when idle gives up."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,8 @@ class Worker:
         """Work until `stop`, or until nothing can be taken now.
 
         Args:
-            until_idle: End when no slot finds work; groups that wait after an outage stay due.
+            until_idle: End when no slot finds work; groups that wait after an outage stay due. It also ends if ledger or embedder fail
+                five times in a row.
         """
         slots = [
             threading.Thread(target=self._slot, args=(until_idle,), name=f"reflect-slot-{n}", daemon=True) for n in range(self._concurrency)
@@ -117,14 +120,19 @@ class Worker:
         self._stopping.set()
 
     def _slot(self, until_idle: bool) -> None:  # noqa: FBT001 - the one argument of a thread
+        broken = 0
         while not self._stopping.is_set():
             if self._wait_quietly():
                 continue
             try:
                 done = reflect(self._graph, namespace=self._namespace, limit=1, leases=self.learner.leases)
             except Exception as error:  # noqa: BLE001 - a restart of the database must not end the worker
+                broken += 1
                 self._note_broken(error)
+                if until_idle and broken >= _PATIENCE:
+                    return
                 continue
+            broken = 0
             self._note(done)
             if done.groups:
                 continue
@@ -148,7 +156,10 @@ class Worker:
             elif done.groups:
                 self._failures = 0
         if done.groups and self._on_progress is not None:
-            self._on_progress(done)
+            try:
+                self._on_progress(done)
+            except Exception:
+                logger.exception("what was to be told of a reflection could not be told")
 
     def _note_broken(self, error: Exception) -> None:
         level = logging.WARNING if isinstance(error, LedgerError) else logging.ERROR
@@ -159,5 +170,6 @@ class Worker:
 
     def _be_quiet(self, retry_after: float | None) -> None:
         wait = min(2.0**self._failures, _LONGEST_WAIT) * (0.75 + random.random() / 2)  # noqa: S311 - jitter, not a secret
-        self._failures += 1
+        if time.monotonic() >= self._quiet_until:  # several slots meet the same outage
+            self._failures += 1
         self._quiet_until = max(self._quiet_until, time.monotonic() + max(wait, retry_after or 0.0))

@@ -108,10 +108,11 @@ def _ledger(context: typer.Context, known: "ReflectSettings") -> Check:
         return Check("ledger", "failed", f"none in {str(known.path)!r}, and {str(above)!r} cannot be written; choose another --path")
     with open_ledger(context) as ledger:
         ledger.set_meta("doctor", str(time.time()))
-        counts, alike = ledger.counts(), look_alikes(ledger.namespaces())
+        counts, alike, orphans = ledger.counts(), look_alikes(ledger.namespaces()), ledger.orphans()
         warnings = [] if ledger.url.get_backend_name() == "sqlite" else ledger.warnings()  # SQLite's own has a line above
     warnings += [f"namespaces {one!r} and {other!r} look alike, but are two" for one, other in alike]
     held = f"writable; {', '.join(f'{count} {name}' for name, count in counts.items())}"
+    held += f", {orphans} outcomes whose episode has not come" if orphans else ""
     return Check("ledger", "warning" if warnings else "ok", "; ".join([held, *warnings]))
 
 

@@ -132,6 +132,7 @@ def claim(
     episodes: Collection[UUID] | None,
     daily_calls: int | None,
     daily_tokens: int | None,
+    max_failures: int,
 ) -> list[Job]:
     """Take jobs that are ready or whose lease ran out, oldest first, at most `limit`, all of one namespace, within its budget of today."""
     at = clock(connection)
@@ -143,6 +144,7 @@ def claim(
         query = query.limit(limit)
     query = query.with_for_update(skip_locked=True)
     found = [_job(connection, row) for row in connection.execute(query)]
+    found = [job for job in found if not _is_deadly(connection, job, at, max_failures)]
     if episodes is not None:
         found = [job for job in found if set(job.episodes) <= set(episodes)]
     if found and daily_calls is not None:
@@ -150,8 +152,32 @@ def claim(
     taken = [job for job in found if job.namespace == found[0].namespace][:limit]
     held = {"state": "leased", "owner": owner, "leased_until": at + lease, "changed_at": at}
     for job in taken:
-        connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(**held, fence=job.fence + 1))
-    return [job.model_copy(update={**held, "fence": job.fence + 1}) for job in taken]
+        changes = {**held, "fence": job.fence + 1, "failures": job.failures + (job.state == "leased")}
+        connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(changes))
+    return [job.model_copy(update={**held, "fence": job.fence + 1, "failures": job.failures + (job.state == "leased")}) for job in taken]
+
+
+def _is_deadly(connection: Connection, job: Job, at: datetime, max_failures: int) -> bool:
+    """Park a job whose lease ran out once more after many failures: whoever works on it dies."""
+    if job.state != "leased" or job.failures + 1 < max_failures:
+        return False
+    problem = f"its worker ended {job.failures + 1} times before it was done; what of it kills a process?"
+    values = {"state": "parked", "leased_until": None, "changed_at": at, "failures": job.failures + 1, "problem": problem}
+    connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
+    return True
+
+
+def next_claim(connection: Connection) -> float | None:
+    """Seconds until the next job may be claimed; a minute for one that may be already (its namespace's budget is used up)."""
+    at, table = clock(connection), tables.jobs.c
+    query = select(func.min(func.coalesce(table.leased_until, table.not_before, table.created_at))).where(
+        table.state.in_(("ready", "leased"))
+    )
+    found = connection.execute(query).scalar()
+    if found is None:
+        return None
+    wait = (found - at).total_seconds()
+    return wait if wait > 0 else 60.0
 
 
 def renew(connection: Connection, claims: Iterable[Claim], lease: timedelta) -> list[Claim]:
@@ -180,24 +206,12 @@ def close(connection: Connection, closing: Closing) -> None:
     connection.execute(tables.reflections.insert().values(row))
 
 
-def give_back(connection: Connection, held: Iterable[Claim], *, problem: str, max_failures: int) -> None:
+def give_back(connection: Connection, endings: Iterable[Ending], *, max_failures: int) -> None:
     """End claims whose reflection broke off; those that are no longer held are passed over."""
     at = clock(connection)
-    for one in held:
-        if connection.execute(select(tables.jobs.c.id).where(*_held(one))).first() is None:
-            continue
-        if _judged_meanwhile(connection, one):
-            drop(connection, [one])  # so that it is planned anew
-        else:
-            _end(connection, Ending(one, "failed", problem=problem), "", at, max_failures)
-
-
-def _judged_meanwhile(connection: Connection, one: Claim) -> bool:
-    """Whether something was said of a job's episodes since it was claimed."""
-    said, member, job = tables.outcomes.c, tables.job_episodes.c, tables.jobs.c
-    query = select(said.episode_id).join(tables.job_episodes, member.episode_id == said.episode_id)
-    query = query.join(tables.jobs, and_(job.id == member.job_id, job.namespace == said.namespace))
-    return connection.execute(query.where(job.id == one.job_id, said.recorded_at > job.changed_at).limit(1)).first() is not None
+    for ending in endings:
+        if connection.execute(select(tables.jobs.c.id).where(*_held(ending.claim))).first() is not None:
+            _end(connection, ending, "", at, max_failures)
 
 
 def drop(connection: Connection, held: Iterable[Claim]) -> None:

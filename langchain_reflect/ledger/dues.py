@@ -130,3 +130,11 @@ def reopen(connection: Connection, episode_ids: Collection[UUID]) -> None:
         connection.execute(delete(tables.job_episodes).where(tables.job_episodes.c.job_id.in_(stale)))
         connection.execute(delete(tables.jobs).where(tables.jobs.c.id.in_(stale)))
     settle(connection, ids)
+
+
+def drop_jobs(connection: Connection, ids: Collection[UUID]) -> None:
+    """Jobs that hold one of the episodes go; what is left of their groups is planned anew."""
+    members = tables.job_episodes.c
+    jobs = list(connection.execute(select(members.job_id).distinct().where(members.episode_id.in_(ids))).scalars())
+    connection.execute(delete(tables.job_episodes).where(members.job_id.in_(jobs)))
+    connection.execute(delete(tables.jobs).where(tables.jobs.c.id.in_(jobs)))

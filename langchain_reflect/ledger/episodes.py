@@ -154,8 +154,9 @@ def _within(namespace: Namespace | None, graph: str | None, ids: Collection[UUID
 
 def _due_and_siblings() -> Any:
     due, table = tables.due.c, tables.episodes.c
+    free = due.episode_id.not_in(select(tables.job_episodes.c.episode_id))  # what is in a job already has no need to be found
     same_task = and_(due.namespace == table.namespace, due.graph == table.graph, due.task_key == table.task_key)
-    return union(select(due.episode_id), select(table.id).join_from(tables.due, tables.episodes, same_task))
+    return union(select(due.episode_id).where(free), select(table.id).join_from(tables.due, tables.episodes, same_task).where(free))
 
 
 def exposures_of(connection: Connection, namespace: Namespace, *, episode_id: UUID | None, lesson_id: str | None) -> list[Exposure]:

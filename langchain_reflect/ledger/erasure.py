@@ -31,12 +31,19 @@ def forget(
 ) -> Erased:
     """Erase what one selector names, in a namespace; the others are None. The caller scrubs the files afterwards."""
     if lesson is not None:
-        found = lessons.one(connection, lesson, namespace)
-        return _with_lessons(connection, namespace, Erased(), gone=[found], kept=[])
+        return _forget_lesson(connection, namespace, lesson)
     if source is not None:
         return _forget_source(connection, namespace, source)
     ids = [_episode(connection, namespace, episode)] if episode is not None else _older(connection, namespace, before)
     return _forget_episodes(connection, namespace, ids)
+
+
+def _forget_lesson(connection: Connection, namespace: Namespace, lesson_id: str) -> Erased:
+    if tombs.is_set(connection, tombs.of_lesson(namespace, lesson_id)):
+        return Erased(lessons=(lesson_id,))  # forgotten already: the same once more, because an answer got lost
+    found = lessons.one(connection, lesson_id, namespace)
+    scrubbed = Erased(reflections=_scrub_reflections(connection, [], [found]))
+    return _with_lessons(connection, namespace, scrubbed, gone=[found], kept=[])
 
 
 def _episode(connection: Connection, namespace: Namespace, episode_id: UUID) -> UUID:
@@ -55,8 +62,11 @@ def _episode(connection: Connection, namespace: Namespace, episode_id: UUID) -> 
 
 
 def _older(connection: Connection, namespace: Namespace, before: datetime | None) -> list[UUID]:
-    table = tables.episodes.c
-    return list(connection.execute(select(table.id).where(table.namespace == namespace, table.started_at < before)).scalars())
+    """Episodes that began before a time, and the ids of outcomes recorded before it whose episode never came."""
+    table, said = tables.episodes.c, tables.outcomes.c
+    known = select(table.id).where(table.namespace == namespace, table.started_at < before)
+    lost = select(said.episode_id).where(said.namespace == namespace, said.recorded_at < before)
+    return list(connection.execute(known.union(lost.where(said.episode_id.not_in(select(table.id))))).scalars())
 
 
 def _forget_episodes(connection: Connection, namespace: Namespace, ids: Sequence[UUID]) -> Erased:
@@ -87,7 +97,7 @@ def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUI
     }
     for table in (tables.episode_metadata, tables.runs, tables.reflected, tables.due):
         connection.execute(delete(table).where(table.c.episode_id.in_(ids)))
-    _drop_jobs(connection, ids)
+    dues.drop_jobs(connection, ids)
     stripped = [_without(connection, lesson, set(named), tasks) for lesson in kept]
     return _with_lessons(connection, namespace, Erased(**counted), gone=gone, kept=stripped, texts=tasks)
 
@@ -109,6 +119,7 @@ def _forget_source(connection: Connection, namespace: Namespace, source: str) ->
         total += Erased(reflections=_scrub_reflections(connection, known, gone))
         stripped = [_without(connection, lesson, set(unjudged), set()) for lesson in kept]
         total = _with_lessons(connection, namespace, total, gone=gone, kept=stripped)
+        dues.drop_jobs(connection, known)
         dues.reopen(connection, known)
     return total
 
@@ -155,14 +166,6 @@ def _scrub_reflections(connection: Connection, ids: Collection[UUID], gone: Sequ
         connection.execute(ended.values(key="", problem=None))  # the key may be the task's
     connection.execute(delete(tables.studied).where(tables.studied.c.episode_id.in_(ids)))
     return len(rows)
-
-
-def _drop_jobs(connection: Connection, ids: Collection[UUID]) -> None:
-    """Jobs that hold one of the episodes go; what is left of their groups is planned anew."""
-    members = tables.job_episodes.c
-    jobs = list(connection.execute(select(members.job_id).distinct().where(members.episode_id.in_(ids))).scalars())
-    connection.execute(delete(tables.job_episodes).where(members.job_id.in_(jobs)))
-    connection.execute(delete(tables.jobs).where(tables.jobs.c.id.in_(jobs)))
 
 
 def _with_lessons(

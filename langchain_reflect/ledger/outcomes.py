@@ -19,7 +19,7 @@ from typing import Any, Final, SupportsFloat, cast
 from uuid import UUID
 
 from pydantic import JsonValue, ValidationError
-from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, exists, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, exists, func, select
 from sqlalchemy import cast as sql_cast
 from typing_extensions import TypedDict
 
@@ -230,6 +230,8 @@ def record(
             "use another key=, or strict=False to let the later judgement win"
         )
     same = [row for row in known if row.content == digest]
+    if outcome.retracted and not timed and max(known, key=lambda row: (row.observed_at, row.content), default=None) not in same:
+        same = []  # something was said since it was taken back before
     if not same or (timed and all(row.observed_at != outcome.observed_at for row in same)):
         connection.execute(_inserted(connection.dialect.name), _row(outcome, namespace, digest))
         if is_known:
@@ -369,5 +371,13 @@ def _reopen_judged_by(connection: Connection, namespace: Namespace, source: str)
     query = select(table.episode_id).distinct().where(table.namespace == namespace, table.source == source, judged)
     ids = list(connection.execute(query).scalars())
     for start in range(0, len(ids), 500):
+        dues.drop_jobs(connection, ids[start : start + 500])  # also of a reflection that is under way, which read what no longer counts
         dues.reopen(connection, ids[start : start + 500])
     return ids
+
+
+def orphans(connection: Connection) -> int:
+    """Number of reports whose episode has not come."""
+    said, known = tables.outcomes.c, tables.episodes.c
+    mine = exists().where(known.id == said.episode_id, known.namespace == said.namespace)
+    return connection.execute(select(func.count()).select_from(tables.outcomes).where(~mine)).scalar_one()

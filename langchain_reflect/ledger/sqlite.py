@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool
 
 from langchain_reflect.errors import InvalidInput, LedgerDamaged, LedgerError
 
@@ -71,8 +71,8 @@ def open_sqlite(url: URL, durability: Durability) -> Engine:
 def _made(url: URL, path: Path, durability: Durability) -> Engine:
     if _is_read_only(path):
         logger.warning("the ledger %s is in a folder that cannot be written; it is read only", path)
-        only = _uri_of(path)
-        engine = create_engine("sqlite://", pool_size=_POOL, max_overflow=_OVERFLOW, poolclass=QueuePool, creator=lambda: _opened(only))
+        # Opened anew each time: a writer of another user may have changed it, or begun a WAL.
+        engine = create_engine("sqlite://", poolclass=NullPool, creator=lambda: _opened(_uri_of(path)))
     else:
         users = _Users(path)
         if users.is_first and _has_wal(path):

@@ -13,6 +13,7 @@ from langchain_reflect.types import ReflectionReport
 
 _FIRST_WAIT: Final = 5.0
 _LONGEST_WAIT: Final = 300.0
+_SHORTEST_WAIT: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +27,21 @@ class BackgroundReflection:
 
     Args:
         reflect: Works off what is due and returns its report; its exceptions are logged.
+        next_look: After a run, seconds until a group may be taken that cannot be taken now; None: there is none.
         pause: Seconds to wait after a poke, so that outcomes that come together are worked off together.
         exit_timeout: Most seconds that the end of the process waits.
     """
 
-    def __init__(self, reflect: Callable[[], ReflectionReport], *, pause: float = 0.2, exit_timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        reflect: Callable[[], ReflectionReport],
+        *,
+        next_look: Callable[[], float | None] = lambda: None,
+        pause: float = 0.2,
+        exit_timeout: float = 30.0,
+    ) -> None:
         self._reflect = reflect
+        self._next_look = next_look
         self._pause = pause
         self._exit_timeout = exit_timeout
         self._changed = threading.Condition()
@@ -39,7 +49,9 @@ class BackgroundReflection:
         self._holds = 0
         self._failures = 0
         self._again: float | None = None
-        """When to try again, by the monotonic clock."""
+        """When to look again, by the monotonic clock."""
+        self._quiet_until = 0.0
+        """While the model is out of reach, nothing begins, whoever pokes."""
         self._thread: threading.Thread | None = None
 
     def poke(self) -> None:
@@ -61,14 +73,14 @@ class BackgroundReflection:
             timeout: Most seconds to wait; None: as long as it takes.
 
         Returns:
-            Whether all was done in time.
+            Whether all was done in time; False also if some waits because the model was out of reach.
         """
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
             done = self._changed.wait_for(lambda: not (self._due or self._busy), timeout)
             self._hurry = False
-            return done
+            return done and not self._failures
 
     def close(self, timeout: float | None = None) -> bool:
         """`flush`, then end the thread; later pokes do nothing."""
@@ -98,31 +110,38 @@ class BackgroundReflection:
 
     def _work(self) -> None:
         while self._next():
-            wait: float | None = None
+            look: float | None = None
+            quiet = 0.0
             try:
                 report = self._reflect()
-                wait = self._wait(report.retry_after) if report.outages else None
+                quiet = self._backoff(report.retry_after) if report.outages else 0.0
+                look = self._next_look()
             except Exception:
                 logger.exception("reflection in the background failed; the outcomes stay due, and it is tried again later")
-                wait = self._wait(None)
+                look = quiet = self._backoff(None)
             finally:
                 with self._changed:
                     self._busy = False
-                    self._again = None if wait is None else time.monotonic() + wait
-                    self._failures = 0 if wait is None else self._failures + 1
+                    self._failures = self._failures + 1 if quiet else 0
+                    self._quiet_until = time.monotonic() + quiet
+                    self._again = None if look is None else time.monotonic() + max(look, quiet, _SHORTEST_WAIT)
                     self._changed.notify_all()
 
-    def _wait(self, retry_after: float | None) -> float:
+    def _backoff(self, retry_after: float | None) -> float:
         return max(retry_after or 0.0, min(_FIRST_WAIT * float(2**self._failures), _LONGEST_WAIT))
 
-    def _is_time(self) -> bool:
-        return self._again is not None and time.monotonic() >= self._again
+    def _waits(self) -> float | None:
+        """Seconds until there is something to do; None: until somebody pokes. 0 or less: now."""
+        begin = 0.0 if self._due else self._again
+        if begin is None or self._holds:
+            return None
+        return max(begin, self._quiet_until) - time.monotonic()
 
     def _next(self) -> bool:
         """Wait for work and a short pause after it; False when closed."""
         with self._changed:
-            while not (self._closed or ((self._due or self._is_time()) and not self._holds)):
-                self._changed.wait(None if self._again is None or self._holds else max(0.0, self._again - time.monotonic()))
+            while not self._closed and ((wait := self._waits()) is None or wait > 0):
+                self._changed.wait(wait)
             if self._closed and (not self._due or self._holds):
                 return False
             until = time.monotonic() + self._pause

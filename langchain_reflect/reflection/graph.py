@@ -142,5 +142,5 @@ def _given_back(given: ReflectionInput, leases: LeaseKeeper | None) -> Iterator[
         yield
     except BaseException as error:
         if leases is not None:
-            leases.give_up(given["id"], f"{type(error).__name__}: {error}")
+            leases.give_up(given["id"], error)
         raise

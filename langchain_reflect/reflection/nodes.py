@@ -32,6 +32,7 @@ from langchain_reflect.types import (
     LessonStatus,
     LessonText,
     Namespace,
+    ReflectionReport,
     Rollout,
     RolloutGroup,
     Usage,
@@ -132,7 +133,7 @@ def commit(parts: Parts) -> Node:
             parts.book.commit(edits, namespace=last, actor=state["id"], closing=partial(_closing, parts, state, applied, made))
         except Exception as error:
             with suppress(ReflectError):  # what was spent stays on record, if only the edits were the problem
-                parts.ledger.append_revisions([], closing=_spent(parts, state, error))
+                parts.ledger.append_revisions([], closing=_spent(state, error))
             raise
         parts.leases.let_go(state["id"])
         return {"report": made[-1].report}
@@ -160,10 +161,12 @@ def _closing(
     return closing
 
 
-def _spent(parts: Parts, state: ReflectionState, error: Exception) -> Closing:
-    """What is kept of a reflection that could not be committed: its jobs are given back by whoever runs the graph."""
-    report = report_of(state, [], error)
-    return Closing(report=report, namespace=state["groups"][-1].namespace, replies=replies_of(state, parts.prompts))
+def _spent(state: ReflectionState, error: Exception) -> Closing:
+    """What is kept of a reflection that could not be committed: what it cost. No text, because what it was about may have been erased."""
+    said = report_of(state, [], None)
+    failure = f"the edits could not be committed: {type(error).__name__}"
+    report = ReflectionReport(id=said.id, groups=said.groups, usage=said.usage, seconds=said.seconds, errors=(failure,))
+    return Closing(report=report, namespace=state["groups"][-1].namespace)
 
 
 def _taken(parts: Parts, state: ReflectionState, reflection_id: str) -> tuple[list[Claim], list[RolloutGroup]]:
@@ -176,6 +179,7 @@ def _taken(parts: Parts, state: ReflectionState, reflection_id: str) -> tuple[li
     pairs = [(claim, _group(job, [full[i] for i in job.episodes if i in full])) for claim, job in zip(claims, jobs, strict=True)]
     parts.ledger.drop([claim for claim, group in pairs if group is None])  # what was said of them changed meanwhile
     kept = [(claim, group) for claim, group in pairs if group is not None]
+    parts.leases.hold(reflection_id, [claim for claim, _ in kept], [group.rollouts for _, group in kept])
     return [claim for claim, _ in kept], [group for _, group in kept]
 
 
@@ -189,6 +193,7 @@ def _claimed(parts: Parts, state: ReflectionState) -> list[Job]:
         episodes=state.get("episodes"),
         daily_calls=parts.policy.daily_calls,
         daily_tokens=parts.policy.daily_tokens,
+        max_failures=parts.policy.max_failures,
     )
 
 

@@ -31,8 +31,8 @@ class ReflectionPolicy:
     """Cosine from which tasks without a key count as the same."""
     window: int = 2000
     """Most rollouts that are grouped: the newest judged, and as many of the newest that failed or have feedback."""
-    max_groups: int = 50
-    """Most groups of one reflection; the rest wait for the next."""
+    max_groups: int = 10
+    """Most groups of one run of the graph, which are committed together; `learner.reflect()` runs it until nothing is due."""
     lease: timedelta = timedelta(seconds=60)
     """How long a group that was taken stays taken if nobody prolongs it, because its process died."""
     max_failures: int = 5

@@ -34,6 +34,7 @@ def report_of(state: ReflectionState, applied: Sequence[AppliedEdit], failure: E
         errors=(*errors, *([f"the edits could not be committed: {type(failure).__name__}: {failure}"] if failure else [])),
         seconds=(now() - state["started"]).total_seconds(),
         outages=len(outages),
+        interrupted=len(interrupted(state)),
         retry_after=max((o.retry_after for o in outages.values() if o.retry_after is not None), default=None),
     )
 

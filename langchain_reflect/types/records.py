@@ -29,6 +29,8 @@ class ReflectionReport(Noun):
     """Groups that are tried again later, because the model was out of reach."""
     retry_after: float | None = None
     """Seconds that its provider asked to wait."""
+    interrupted: int = 0
+    """Groups that stay due because somebody stopped their gate."""
 
     def __add__(self, other: "ReflectionReport") -> "ReflectionReport":
         """Both as one, with the id of the first that did something."""
@@ -43,6 +45,7 @@ class ReflectionReport(Noun):
             seconds=self.seconds + other.seconds,
             outages=self.outages + other.outages,
             retry_after=max(waits, default=None),
+            interrupted=self.interrupted + other.interrupted,
         )
 
     @property

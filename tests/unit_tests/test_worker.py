@@ -156,7 +156,6 @@ def test_an_outage_that_lasts_parks_the_group_with_its_reason(open_learner):
     assert learner.reflect(retry=True).outages == 1
     (job,) = learner.ledger.jobs()
     assert (job.state, job.failures) == ("ready", 1), "a person's retry counts anew"
-    learner.ledger.give_back([], problem="")
     assert learner.ledger.due() == 1
 
 
@@ -279,3 +278,72 @@ def test_a_killed_worker_leaves_its_group_to_the_next(tmp_path):
         ledger._database.write(lambda c: c.exec_driver_sql("UPDATE jobs SET leased_until = '2020-01-01T00:00:00.000000+00:00'"))
         (taken,) = ledger.claim("another")
         assert (taken.id, taken.fence) == (lost.id, 2)
+
+
+def test_a_listener_that_fails_does_not_end_the_worker(open_learner):
+    learner = open_learner()
+    judge(learner.ledger, 2)
+
+    def fail(_):
+        raise OSError("stderr is closed")
+
+    assert Worker(learner, on_progress=fail).run(until_idle=True).groups == 2
+
+
+def test_a_worker_that_was_to_end_gives_up_when_the_embedder_stays_broken(open_learner, monkeypatch):
+    monkeypatch.setattr("langchain_reflect.worker._LONGEST_WAIT", 0.05)
+    learner = open_learner()
+    judge(learner.ledger, 1)
+    monkeypatch.setattr(learner.ledger, "plan", lambda _: (_ for _ in ()).throw(RuntimeError("gone")))
+    assert Worker(learner).run(until_idle=True).broken == 5
+
+
+def test_a_gate_that_is_stopped_is_asked_once(open_learner):
+    learner, asked = open_learner(), []
+    judge(learner.ledger, 1)
+
+    def stopped(group, drafts):
+        asked.append(group.key)
+        raise InterruptedError
+
+    assert learner.reflect(gate=stopped).interrupted == 1
+    assert asked == ["key:alpha"]
+
+
+def test_what_is_forgotten_during_a_reflection_leaves_nothing(tmp_path, caplog):
+    ledger = Ledger(tmp_path, durability="fast")
+
+    def forget(messages):
+        ledger.forget(episode=ledger.episodes()[0].id)
+        return lesson_of(messages)
+
+    model = ScriptedChatModel(answers=forget)
+    with Learner(ledger=ledger, model=model, embeddings=Words(), index=ExactIndex(), reflect="manual") as learner:
+        judge(ledger, 1)
+        assert learner.reflect().groups == 0
+        assert (ledger.lessons(), ledger.verify()) == ([], [])
+        assert all(not report.edits for report in ledger.reflections())
+    assert "overtaken" in caplog.text
+    assert all(b"alpha" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_background_reflection_tries_again_by_itself(ledger_url, monkeypatch):
+    monkeypatch.setattr("langchain_reflect.reflection.background._FIRST_WAIT", 0.2)
+    monkeypatch.setattr("langchain_reflect.ledger.claims._FIRST_WAIT", timedelta(seconds=1.5))
+    calls = []
+
+    def down_once(messages):
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise ConnectionError("no route")
+        return lesson_of(messages)
+
+    model = ScriptedChatModel(answers=down_once)
+    with Learner(ledger=ledger_url, model=model, embeddings=Words(), index=ExactIndex()) as learner:
+        judge(learner.ledger, 1)
+        learner.record_outcome(learner.ledger.episodes()[0].id, reward=0.0, source="judge")
+        deadline = time.monotonic() + 20
+        while not learner.lessons.list() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(learner.lessons.list()) == 1
+        assert len(calls) == 2

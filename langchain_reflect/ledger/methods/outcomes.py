@@ -89,7 +89,8 @@ class OutcomeMethods(Methods):
     ) -> None:
         """Take back what a source said of an episode under a key; the report is kept, but no longer counts.
 
-        A later report of the same source and key counts again.
+        A later report of the same source and key counts again if it says something else, or says when it was made (`observed_at`);
+        the same once more is taken for a repetition.
 
         Args:
             episode_id: As for `record_outcome`.

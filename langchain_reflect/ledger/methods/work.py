@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy import select
 
-from langchain_reflect.ledger import claims, tables
-from langchain_reflect.ledger.claims import Claim
+from langchain_reflect.ledger import claims, outcomes, tables
+from langchain_reflect.ledger.claims import Claim, Ending
 from langchain_reflect.ledger.methods.base import Methods
 from langchain_reflect.types import Job, JobState, Namespace, ReflectionReport, RolloutGroup
 
@@ -37,6 +37,7 @@ class WorkMethods(Methods):
         episodes: Collection[UUID] | None = None,
         daily_calls: int | None = None,
         daily_tokens: int | None = None,
+        max_failures: int = 5,
     ) -> list[Job]:
         """Take jobs that are ready, or whose worker let its lease run out; nobody else gets them until the lease ends.
 
@@ -49,6 +50,7 @@ class WorkMethods(Methods):
             episodes: Only jobs all of whose episodes are among these.
             daily_calls: Namespaces that spent so many model calls today (UTC) wait; a job that is being worked on counts as a call.
             daily_tokens: Likewise for tokens.
+            max_failures: A job whose workers died so often is parked.
         """
         return self._write(
             claims.claim,
@@ -60,15 +62,16 @@ class WorkMethods(Methods):
             episodes=episodes,
             daily_calls=daily_calls,
             daily_tokens=daily_tokens,
+            max_failures=max_failures,
         )
 
     def renew(self, held: Iterable[Claim], lease: timedelta = LEASE) -> list[Claim]:
         """Prolong leases; returns the claims that are still held."""
         return self._write(claims.renew, list(held), lease)
 
-    def give_back(self, held: Iterable[Claim], *, problem: str, max_failures: int = 5) -> None:
-        """End claims whose reflection broke off: they are tried again later, and parked after `max_failures`."""
-        self._write(claims.give_back, list(held), problem=problem, max_failures=max_failures)
+    def give_back(self, endings: Iterable[Ending], *, max_failures: int = 5) -> None:
+        """End claims whose reflection broke off; those that are no longer held are passed over."""
+        self._write(claims.give_back, list(endings), max_failures=max_failures)
 
     def drop(self, held: Iterable[Claim]) -> None:
         """Forget jobs that are held: their episodes stay due, and are planned anew."""
@@ -86,16 +89,25 @@ class WorkMethods(Methods):
         """Make parked jobs, and those that wait after a failure, claimable now; returns how many.
 
         Args:
-            namespace: Only of this namespace.
+            namespace: Only of this namespace; default all, or with `job_ids` the ledger's own.
             graph: Only of this graph.
             job_ids: Only these.
             episodes: Only jobs with one of these.
         """
-        return self._write(claims.free, namespace=namespace, graph=graph, job_ids=job_ids, episodes=episodes)
+        space = self.namespace if namespace is None and job_ids is not None else namespace
+        return self._write(claims.free, namespace=space, graph=graph, job_ids=job_ids, episodes=episodes)
 
     def jobs(self, *, namespace: Namespace | None = None, state: JobState | None = None, limit: int = 100) -> list[Job]:
         """Jobs that match, newest change first."""
         return self._read(claims.find, namespace=namespace, state=state, limit=limit)
+
+    def orphans(self) -> int:
+        """Number of outcomes whose episode has not come (in their namespace), over all namespaces."""
+        return self._read(outcomes.orphans)
+
+    def next_claim(self) -> float | None:
+        """Seconds until the next open job may be claimed; a minute if one may be now and was not; None: there is none."""
+        return self._read(claims.next_claim)
 
     def job_counts(self) -> dict[str, int]:
         """Number of jobs in each state, over all namespaces."""

@@ -294,8 +294,8 @@ def test_what_is_given_back_waits_and_is_parked_in_the_end(either):
     planned(either)
     for number in range(1, 4):
         (job,) = either.claim("a")
-        either.give_back([claim_of(job)], problem="KeyError: x", max_failures=3)
-        either.give_back([claim_of(job)], problem="once more", max_failures=3)
+        either.give_back([Ending(claim_of(job), "failed", problem="KeyError: x")], max_failures=3)
+        either.give_back([Ending(claim_of(job), "failed", problem="once more")], max_failures=3)
         (found,) = either.jobs()
         assert (found.failures, found.problem) == (number, "KeyError: x")
         end_waiting(either)
@@ -513,7 +513,44 @@ def test_a_claim_of_many_keeps_to_what_is_left_of_the_day(either):
 def test_what_was_judged_while_a_reflection_broke_off_is_planned_anew(either):
     planned(either)
     (taken,) = either.claim("a")
+    read = tuple(either.rollouts(episodes=taken.episodes))
     either.record_outcome(taken.episodes[0], reward=1.0, source="human")
-    either.give_back([claim_of(taken)], problem="it broke", max_failures=1)
+    either.give_back([Ending(claim_of(taken), "failed", read, "it broke")], max_failures=1)
     assert either.jobs() == [], "not parked with an outcome that nobody has read"
     assert either.due() == len(taken.episodes)
+
+
+def test_a_job_whose_workers_die_again_and_again_is_parked(either):
+    planned(either)
+    for _ in range(3):
+        assert len(either.claim("dies", lease=SHORT, max_failures=3)) == 1
+        time.sleep(0.02)
+    assert either.claim("lives", max_failures=3) == []
+    (job,) = either.jobs(state="parked")
+    assert "3 times" in job.problem
+
+
+def test_what_is_in_a_job_takes_no_room_in_the_window(either):
+    for n in range(3):
+        planned(either, task=f"task {n}")
+    late = judged(either, namespace=("late",))
+    found = either.rollouts(unreflected=True, newest=True, limit=2)
+    assert [r.episode.id for r in found] == [late]
+
+
+def test_revoking_a_source_takes_the_job_from_whoever_reads_it(either):
+    planned(either)
+    (taken,) = either.claim("a")
+    left = closing(either, taken)
+    either.revoke_source("user")
+    with pytest.raises(ClaimLost):
+        either.append_revisions([added(evidence=taken.episodes)], closing=left)
+    assert either.lessons() == []
+
+
+def test_the_next_claim_is_when_a_lease_or_a_wait_ends(either):
+    assert either.next_claim() is None
+    planned(either)
+    assert either.next_claim() == 60.0, "it may be claimed now and was not"
+    either.claim("a", lease=timedelta(seconds=30))
+    assert 25 < either.next_claim() <= 30

@@ -211,9 +211,9 @@ def test_the_same_id_in_another_namespace_is_not_forgotten(either):
     full(either)
     either.forget(episode=UUID(int=1))
     assert [o.feedback for o in either.outcomes(UUID(int=1), namespace=("other",))] == [BLOCK.strip()]
-    for selector in ({"episode": UUID(int=2)}, {"episode": UUID(int=1)}):
-        with pytest.raises(EpisodeNotFound):
-            either.forget(**selector)
+    with pytest.raises(EpisodeNotFound):
+        either.forget(episode=UUID(int=2))
+    assert either.forget(episode=UUID(int=1)).outcomes == 0, "once more is the same, for whoever got no answer"
     assert either.forget(before=datetime(2100, 1, 1, tzinfo=UTC), namespace=("other",)).episodes == 0
 
 
@@ -251,7 +251,7 @@ def test_a_forgotten_lesson_goes_with_all_its_revisions_and_cannot_come_again(ei
     with pytest.raises(InvalidInput, match="was erased and stays erased"):
         either.append_revisions([Revision(lesson=lesson, kind="add", actor="dana")])
     with pytest.raises(LessonNotFound):
-        either.forget(lesson="L-1")
+        either.forget(lesson="L-unknown")
     assert either.verify() == []
 
 
@@ -382,3 +382,43 @@ def test_old_trajectories_are_trimmed_unless_they_wait_for_a_reflection(either):
 def test_forgetting_an_unknown_episode_is_told(either):
     with pytest.raises(EpisodeNotFound, match="`reflect episodes` lists"):
         either.forget(episode=uuid4())
+
+
+def test_a_forgotten_lesson_leaves_no_word_in_the_reports_that_wrote_it(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        lesson = Lesson(id="L-9", when="CANARY-when", do="CANARY-do", origin="R-9")
+        edit = AppliedEdit(edit=LessonEdit(kind="add", text=lesson.text), applied=True, lesson_id="L-9")
+        report = ReflectionReport(id="R-9", groups=1, edits=(edit,))
+        closing = Closing(report=report, namespace=("default",), replies={"said": "CANARY-reply"})
+        ledger.append_revisions([Revision(lesson=lesson, kind="add", actor="R-9")], closing=closing)
+        assert ledger.forget(lesson="L-9").lessons == ("L-9",)
+        assert ledger.forget(lesson="L-9").lessons == ("L-9",), "once more is the same"
+    assert all(b"CANARY" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_source_that_is_forgotten_takes_the_reflection_under_way_along(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        episode = Episode(id=uuid4(), task="t")
+        ledger.save_episode(episode)
+        ledger.record_outcome(episode.id, reward=0.0, feedback="CANARY", source="rumour")
+        rollouts = tuple(ledger.rollouts())
+        group = RolloutGroup(key="k", namespace=("default",), graph="agent", task="t", rollouts=rollouts)
+        ledger.plan([group])
+        (job,) = ledger.claim("a worker")
+        ledger.forget(source="rumour")
+        ending = Ending(Claim(job.id, job.fence), "done", rollouts)
+        lesson = Lesson(id="L-9", when="w", do="CANARY", evidence=(episode.id,))
+        with pytest.raises(ClaimLost):
+            ledger.append_revisions(
+                [Revision(lesson=lesson, kind="add", actor="R-9")],
+                closing=Closing(ReflectionReport(id="R-9"), ("default",), [ending]),
+            )
+        assert ledger.lessons() == []
+    assert all(b"CANARY" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_outcomes_whose_episode_never_came_go_with_their_time(either):
+    either.record_outcome(UUID(int=5), feedback="x", source="early")
+    assert either.orphans() == 1
+    assert either.forget(before=datetime(2100, 1, 1, tzinfo=UTC)).outcomes == 1
+    assert either.orphans() == 0

@@ -255,7 +255,18 @@ BY_NAMESPACE = {
 
 WRITES_AN_ID = {"save_episode", "save_episodes"}
 OF_ALL = {
-    *("counts", "namespaces", "warnings", "close", "meta", "set_meta", "backup", "verify"),  # the file, not what is in it
+    *(
+        "next_claim",
+        "orphans",
+        "counts",
+        "namespaces",
+        "warnings",
+        "close",
+        "meta",
+        "set_meta",
+        "backup",
+        "verify",
+    ),  # the file, not what is in it
     *("sweep", "trim", "due", "job_counts"),  # the operator's, over all namespaces
     *("lessons_version", "lessons_changed_since"),  # of an index, which is over all namespaces and checks each hit
     *("missing_texts", "put_vectors", "text_vectors"),  # by text, which the caller has

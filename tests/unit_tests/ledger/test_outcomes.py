@@ -586,3 +586,11 @@ def test_an_outcome_after_a_reflection_is_a_new_reason_to_reflect(ledger, episod
     reflect(ledger)
     ledger.record_outcome(episode, feedback="because the fare was gone", source="human")
     assert due(ledger) == {episode}
+
+
+def test_a_second_retraction_takes_back_what_was_said_after_the_first(either):
+    episode_id = uuid4()
+    for reward in (1.0, 0.0):
+        either.record_outcome(episode_id, reward=reward)
+        either.retract_outcome(episode_id)
+        assert either.outcomes(episode_id) == []

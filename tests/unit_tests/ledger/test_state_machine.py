@@ -186,6 +186,7 @@ class History(RuleBasedStateMachine):
     def forget(self, n, by_run):
         run = self.id_of(n, by_run=by_run)
         is_there = self.model.episode_of(run) in self.model.known or bool(self.model.reports.get(self.model.episode_of(run)))
+        is_there = is_there or self.model.refuses(run)  # forgotten already, which may be told twice
         try:
             self.ledger.forget(episode=run)
         except EpisodeNotFound:
