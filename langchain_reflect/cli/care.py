@@ -23,9 +23,11 @@ def forget(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, and show what would go.")] = False,
     json: Json = False,
 ) -> None:
-    """Erase an episode, a source's outcomes, what is old, or a lesson; it stays erased when it comes in again."""
+    """Erase an episode, a source's outcomes, what is old, or a lesson, in one namespace; it stays erased when it comes in again."""
     with open_ledger(context):
         pass
+    if sum(given is not None for given in (episode, source, before, lesson)) != 1:
+        raise InvalidInput("what is to be forgotten? Give exactly one of --episode, --source, --before and --lesson")
     selector: Selector = {}
     if episode is not None:
         selector["episode"] = episode
@@ -36,16 +38,16 @@ def forget(
     if lesson is not None:
         selector["lesson"] = lesson
     with open_learner(context, namespace=namespace) as learner:
-        erased = learner.forget(**selector, dry_run=dry_run)
+        erased, where = learner.forget(**selector, dry_run=dry_run), "/".join(learner.ledger.namespace)
     if json:
         emit_json(erased)
         return
-    show(str(erased))
+    show(f"In namespace {where!r}: {erased}")
     if erased.lessons:
         show(f"Lessons gone: {', '.join(erased.lessons)}")
     if erased.changed:
         show(f"Lessons to read again: {', '.join(erased.changed)}")
-    if not dry_run:
+    if erased.outcomes or erased.episodes or erased.lessons:
         show("Copies may still be in: " + "; ".join(erased.out_of_reach))
 
 
@@ -62,12 +64,13 @@ def revoke(
         pass
     with open_learner(context, namespace=namespace) as learner:
         lessons = [] if undo else [lesson.id for lesson in learner.revoke_source(source, reason=reason)]
-        if undo:
-            learner.ledger.trust_source(source)
+        judged = len(learner.ledger.trust_source(source) if undo else learner.ledger.revoke_source(source, reason=reason))
     if json:
-        emit_json({"source": source, "revoked": not undo, "quarantined": lessons})
+        emit_json({"source": source, "revoked": not undo, "episodes": judged, "quarantined": lessons})
+    elif undo:
+        show(f"{source!r} counts again; it judged {judged} episodes. Quarantined lessons stay so: `reflect lessons restore ID`.")
     else:
-        show(f"{source!r} counts again." if undo else f"{source!r} no longer counts; quarantined: {', '.join(lessons) or 'no lesson'}.")
+        show(f"{source!r} no longer counts; it judged {judged} episodes. Quarantined: {', '.join(lessons) or 'no lesson'}.")
 
 
 def backup(

@@ -52,8 +52,8 @@ def list_(
     if json:
         emit_json([_entry(episode, outcomes) for episode, outcomes in judged])
         return
-    rows = [(e.id, e.status, _reward(outcomes), short(e.task)) for e, outcomes in judged]
-    show(table(("id", "status", "reward", "task"), rows) if rows else "No episodes.")
+    rows = [(e.id, "/".join(e.namespace), e.status, _reward(outcomes), short(e.task)) for e, outcomes in judged]
+    show(table(("id", "namespace", "status", "reward", "task"), rows) if rows else "No episodes.")
 
 
 @app.command("show")
@@ -95,16 +95,27 @@ def outcome(
 ) -> None:
     """Judge an episode, found by its id or by its run's metadata. The same report twice changes nothing."""
     with open_ledger(context, namespace) as ledger:
+        if episode_id and metadata:
+            raise InvalidInput("give the episode's id or --metadata, not both")
         wanted = episode_id or str(_find(ledger, pairs(metadata or [])).id)
         if retract:
             ledger.retract_outcome(wanted, source=source, key=key)
             show(f"Retracted what {source!r} said of episode {wanted}.")
             return
         kept = ledger.record_outcome(wanted, reward=reward, feedback=feedback, source=source, key=key)
+        note = _if_unknown(ledger, wanted)
     if json:
         emit_json(kept)
     else:
-        show(f"Recorded for episode {kept.episode_id}: reward {kept.reward}, source {kept.source}")
+        show(f"Recorded for episode {kept.episode_id}: reward {kept.reward}, source {kept.source}{note}")
+
+
+def _if_unknown(ledger: "Ledger", episode_id: str) -> str:
+    try:
+        ledger.episode(episode_id)
+    except EpisodeNotFound:
+        return f" (no such episode in namespace {'/'.join(ledger.namespace)!r} yet; it counts when that comes)"
+    return ""
 
 
 def import_(

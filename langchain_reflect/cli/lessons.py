@@ -41,8 +41,8 @@ def list_(
     if json:
         emit_json(found)
         return
-    rows = [(x.id, x.status, x.revision, len(x.evidence), x.when, x.do) for x in found]
-    show(table(("id", "status", "revision", "evidence", "when", "do"), rows) if rows else "No lessons.")
+    rows = [(x.id, "/".join(x.namespace), x.status, x.revision, len(x.evidence), x.when, x.do) for x in found]
+    show(table(("id", "namespace", "status", "revision", "evidence", "when", "do"), rows) if rows else "No lessons.")
 
 
 @app.command("show")

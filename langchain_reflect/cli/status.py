@@ -25,6 +25,8 @@ def status(context: typer.Context, json: Json = False) -> None:
 
 def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
     """The ledger in numbers."""
+    from langchain_reflect.types import now
+
     reports = ledger.reflections(limit=5)
     return {
         "ledger": ledger.url.render_as_string(hide_password=True),
@@ -35,7 +37,9 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
         "reflections": [str(report) for report in reports],
         "parked": [f"{job.id} {job.key!r}: {job.problem}" for job in ledger.jobs(state="parked", limit=20)],
         "waiting": [
-            f"{job.id} {job.key!r} until {job.not_before}: {job.problem}" for job in ledger.jobs(state="ready", limit=20) if job.problem
+            f"{job.id} {job.key!r} until {job.not_before:%Y-%m-%d %H:%M:%S} UTC: {job.problem}"
+            for job in ledger.jobs(state="ready", limit=20)
+            if job.not_before is not None and job.not_before > now()
         ],
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_reflect.cli.common import Json, Model, NamespaceOption, emit_json, namespace_of, open_learner, open_ledger, show
+from langchain_reflect.errors import InvalidInput
 
 if TYPE_CHECKING:
     from langchain_reflect.types import ReflectionReport
@@ -28,6 +29,8 @@ def worker(
     """Reflect on what becomes due, for ever. SIGTERM and Ctrl-C let it finish what it began; the second one does not wait."""
     from langchain_reflect.worker import Worker
 
+    with open_ledger(context):
+        pass  # a wrong --path must not make a new, empty ledger
     with open_learner(context, model=model) as learner:
         learner.reflection = replace(learner.reflection, daily_calls=daily_calls, daily_tokens=daily_tokens)
         made = Worker(learner, concurrency=concurrency, poll=poll, namespace=namespace_of(namespace), on_progress=_say)
@@ -47,8 +50,12 @@ def retry(
     json: Json = False,
 ) -> None:
     """Free parked groups, and those that wait after a failure, so that they are taken up again."""
-    with open_ledger(context) as ledger:
+    with open_ledger(context, namespace) as ledger:
         count = ledger.free(namespace=namespace_of(namespace), job_ids=job_ids)
+        if job_ids and not count:
+            raise InvalidInput(
+                f"no waiting or parked job {', '.join(job_ids)!r} in namespace {'/'.join(ledger.namespace)!r}; see `reflect status`"
+            )
     if json:
         emit_json({"freed": count})
     else:
@@ -65,7 +72,7 @@ def _on_signals(stop: Any) -> None:
     def handle(number: int, _frame: object) -> None:
         if handle_once:
             handle_once.clear()
-            typer.echo("reflect: finishing what was begun; once more ends at once", err=True)
+            typer.echo("reflect: finishing what was begun; a second signal ends at once", err=True)
             stop()
         else:
             raise SystemExit(128 + number)

@@ -83,7 +83,9 @@ def load(connection: Connection, episode_id: UUID, namespace: Namespace) -> Epis
     wanted = (table.id == runs.episode_of(connection, episode_id, namespace), table.namespace == namespace)
     found = _with_trajectories(connection, select(tables.episodes).where(*wanted))
     if not found:
-        raise EpisodeNotFound(f"no episode {str(episode_id)!r} in namespace {namespace!r}; `reflect episodes` lists what there is")
+        raise EpisodeNotFound(
+            f"no episode {str(episode_id)!r} in namespace {'/'.join(namespace)!r}; `reflect episodes` shows the namespaces"
+        )
     return found[0]
 
 

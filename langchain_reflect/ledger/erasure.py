@@ -58,7 +58,7 @@ def _episode(connection: Connection, namespace: Namespace, episode_id: UUID) -> 
             return found
     if tombs.is_set(connection, tombs.of_episode(namespace, found)):
         return found  # forgotten already: the same once more, because an answer got lost
-    raise EpisodeNotFound(f"no episode {str(episode_id)!r} in namespace {namespace!r}; `reflect episodes` lists what there is")
+    raise EpisodeNotFound(f"no episode {str(episode_id)!r} in namespace {'/'.join(namespace)!r}; `reflect episodes` shows the namespaces")
 
 
 def _older(connection: Connection, namespace: Namespace, before: datetime | None) -> list[UUID]:

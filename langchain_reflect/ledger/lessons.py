@@ -155,7 +155,7 @@ def one(connection: Connection, lesson_id: str, namespace: Namespace) -> Lesson:
     """One lesson; a lesson of another namespace answers like an unknown one."""
     found = find(connection, namespace=namespace, statuses=None, ids=[lesson_id], limit=None)
     if not found:
-        raise LessonNotFound(f"no lesson {lesson_id!r} in namespace {namespace!r}; `reflect lessons list` shows what there is")
+        raise LessonNotFound(f"no lesson {lesson_id!r} in namespace {'/'.join(namespace)!r}; `reflect lessons` shows the namespaces")
     return found[0]
 
 

@@ -220,7 +220,7 @@ def record(
         tombs.refuse_erased(connection, namespace, outcome.model_copy(update={"episode_id": run_id}))
     if strict and not is_known:
         raise EpisodeNotFound(
-            f"no episode {str(outcome.episode_id)!r} in namespace {namespace!r}; strict=False keeps the outcome until it comes"
+            f"no episode {str(outcome.episode_id)!r} in namespace {'/'.join(namespace)!r}; strict=False keeps the outcome until it comes"
         )
     slot = {"namespace": namespace, "episode_id": outcome.episode_id, "source": outcome.source, "key": outcome.key}
     known = connection.execute(_REPORTS, slot).all()

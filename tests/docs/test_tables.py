@@ -56,3 +56,8 @@ def test_error_page_shows_the_tree_of_the_code():
 def test_contributing_shows_the_layers_that_are_checked():
     (contract,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
     assert "\n".join(["```text", *contract["layers"], "```"]) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_no_page_has_a_gap_left_to_fill():
+    pages = [*DOCS.glob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("examples/**/*.md")]
+    assert [page.name for page in pages if re.search(r"@@\w+@@", page.read_text(encoding="utf-8"))] == []

@@ -99,9 +99,7 @@ def _checked(selector: Selector) -> dict[str, Any]:
     given: dict[str, Any] = {name: selector.get(name) for name in names}
     chosen = [name for name in names if given[name] is not None]
     if len(chosen) != 1 or set(selector) - {*names, "namespace"}:
-        raise InvalidInput(
-            f"forget needs exactly one of episode=, source=, before= and lesson=; got {', '.join(selector) or 'none of them'}"
-        )
+        raise InvalidInput(f"forget needs exactly one of episode=, source=, before= and lesson=; got {', '.join(chosen) or 'none of them'}")
     if given["before"] is not None and (not isinstance(given["before"], datetime) or given["before"].tzinfo is None):
         raise InvalidInput(f"before={given['before']!r} has no time zone; expected a datetime such as datetime.now(UTC)")
     if given["episode"] is not None:

@@ -45,6 +45,7 @@ def test_parked_groups_are_retried_on_request(run, home, ledger, monkeypatch):
 def test_a_parked_group_is_freed_by_hand(run, home, ledger):
     ledger.record_outcome("00000000-0000-7000-8000-000000000001", reward=0.0, feedback="It is three.")
     job = park(ledger)
-    assert run("--path", home, "retry", "J-unknown", "--json").json == {"freed": 0}
+    refused = run("--path", home, "retry", "J-unknown")
+    assert (refused.code, "no waiting or parked job 'J-unknown'" in refused.err) == (1, True)
     assert run("--path", home, "retry", job.id).out == "Freed 1 groups.\n"
     assert [j.state for j in ledger.jobs()] == ["ready"]
