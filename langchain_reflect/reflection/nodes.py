@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.types import Send
 from numpy.typing import NDArray
 
-from langchain_reflect.errors import ReflectError
+from langchain_reflect.errors import LedgerError, ReflectError
 from langchain_reflect.ledger.claims import Claim, Closing
 from langchain_reflect.lessons.safety import suspicion
 from langchain_reflect.reflection.curation import Candidate, Curation, Proposal, problem_of
@@ -123,6 +123,7 @@ def commit(parts: Parts) -> Node:
 
     def run(state: ReflectionState) -> ReflectionState:
         if not state.get("groups"):
+            parts.leases.let_go(state["id"])
             return {"report": report_of(state, [], None)}
         applied: list[AppliedEdit] = []
         *others, (last, edits) = _by_namespace(state["groups"], state.get("proposals", []))
@@ -164,7 +165,8 @@ def _closing(
 def _spent(state: ReflectionState, error: Exception) -> Closing:
     """What is kept of a reflection that could not be committed: what it cost. No text, because what it was about may have been erased."""
     said = report_of(state, [], None)
-    failure = f"the edits could not be committed: {type(error).__name__}"
+    why = f": {error}"[:300] if isinstance(error, OSError | LedgerError) else ""
+    failure = f"the edits could not be committed: {type(error).__name__}{why}"
     report = ReflectionReport(id=said.id, groups=said.groups, usage=said.usage, seconds=said.seconds, errors=(failure,))
     return Closing(report=report, namespace=state["groups"][-1].namespace)
 

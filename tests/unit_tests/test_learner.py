@@ -19,6 +19,7 @@ from langchain_reflect.errors import InvalidInput, LedgerError, MissingExtra, Mo
 from langchain_reflect.index.exact import ExactIndex
 from langchain_reflect.reflection.background import BackgroundReflection
 from langchain_reflect.settings import ReflectSettings
+from langchain_reflect.types import ReflectionReport
 from tests.unit_tests.words import Words
 
 LESSON = {"title": "", "when": "a flight is to be moved", "do": "look up the fare class first", "when_not": "", "why": "", "cites": ["R1"]}
@@ -251,18 +252,20 @@ def test_closing_waits_for_the_last_episode(tmp_path):
         assert ledger.counts()["episodes"] == 1
 
 
-def test_background_reflection_works_off_what_comes_together_and_survives_errors(caplog):
+def test_background_reflection_works_off_what_comes_together_and_survives_errors(caplog, monkeypatch):
+    monkeypatch.setattr("langchain_reflect.reflection.background._FIRST_WAIT", 0.05)
     calls = []
 
     def reflect():
         calls.append(time.monotonic())
         if len(calls) == 1:
             raise RuntimeError("model is down")
+        return ReflectionReport(id="R-1")
 
     background = BackgroundReflection(reflect, pause=0.05)
     for _ in range(5):
         background.poke()
-    assert background.flush(10)
+    assert not background.flush(10), "something waits for another try"
     background.poke()
     assert background.close(10)
     background.poke()

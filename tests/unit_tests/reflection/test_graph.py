@@ -251,7 +251,7 @@ def test_a_failing_commit_is_raised_and_what_was_spent_is_on_record(run, book, l
     (report,) = ledger.reflections()
     assert report.usage.calls == 1
     assert "could not be committed: OSError: disk full" in report.errors[0]
-    assert len(ledger.rollouts(unreflected=True)) == 3
+    assert ledger.due() == 3
 
 
 @pytest.mark.usefixtures("naming")
@@ -362,7 +362,7 @@ def test_an_interrupted_gate_leaves_its_group_due(run, ledger, book):
 
     report = run(ANSWER, gate=gate, policy=ReflectionPolicy(drafts=1))
     assert (report.errors, report.edits) == (("group 'key:naming' stays due: its gate was interrupted",), ())
-    assert (len(ledger.rollouts(unreflected=True)), ledger.jobs(state="parked"), book.list()) == (3, [], [])
+    assert (ledger.due(), ledger.jobs(state="parked"), book.list()) == (3, [], [])
 
 
 @pytest.mark.parametrize("failure_at", [5, 99])
