@@ -128,7 +128,8 @@ def test_another_outcome_while_a_reflection_ends_makes_the_episode_due_again(pos
 
 
 def claiming(connection: Connection) -> object:
-    return claims.claim(connection, "w", limit=1, lease=LEASE, namespace=None, graph=None, episodes=None, but=())
+    limits = {"daily_calls": None, "daily_tokens": None, "max_failures": 5}
+    return claims.claim(connection, "w", limit=1, lease=LEASE, namespace=None, graph=None, episodes=None, **limits)
 
 
 def group(ledger: Ledger) -> RolloutGroup:
