@@ -380,7 +380,7 @@ def test_old_trajectories_are_trimmed_unless_they_wait_for_a_reflection(either):
 
 
 def test_forgetting_an_unknown_episode_is_told(either):
-    with pytest.raises(EpisodeNotFound, match="`reflect episodes` lists"):
+    with pytest.raises(EpisodeNotFound, match="`reflect episodes` shows"):
         either.forget(episode=uuid4())
 
 
