@@ -35,7 +35,7 @@ class PostgresServer:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             shutil.chown(self.folder, "nobody")
             self._as = {"user": "nobody", "extra_groups": []}
-            if not all(part.stat().st_mode & 0o001 for part in (self._bin, *self._bin.parents)):  # somewhere below /root
+            if not all(part.stat().st_mode & 0o001 for part in (self._bin, *self._bin.parents)):  # in a home that nobody else may enter
                 shutil.copytree(self._bin.parent, self.folder / "programs", symlinks=True)
                 self._bin = self.folder / "programs" / "bin"
         self._settings = {
