@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_reflect.cli.common import Json, NamespaceOption, emit_json, open_learner, open_ledger, show
+from langchain_reflect.cli.common import Json, NamespaceOption, emit_json, open_learner, open_ledger, require_ledger, show
 from langchain_reflect.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def forget(
     json: Json = False,
 ) -> None:
     """Erase an episode, a source's outcomes, what is old, or a lesson, in one namespace; it stays erased when it comes in again."""
-    with open_ledger(context):
-        pass
+    require_ledger(context)
     if sum(given is not None for given in (episode, source, before, lesson)) != 1:
         raise InvalidInput("what is to be forgotten? Give exactly one of --episode, --source, --before and --lesson")
     selector: Selector = {}
@@ -60,8 +59,7 @@ def revoke(
     json: Json = False,
 ) -> None:
     """Let nothing count that a source said or will say; lessons that rest on it alone are quarantined."""
-    with open_ledger(context):
-        pass
+    require_ledger(context)
     with open_learner(context, namespace=namespace) as learner:
         lessons = [] if undo else [lesson.id for lesson in learner.revoke_source(source, reason=reason)]
         judged = len(learner.ledger.trust_source(source) if undo else learner.ledger.revoke_source(source, reason=reason))

@@ -66,6 +66,16 @@ def open_ledger(context: typer.Context, namespace: str | None = None) -> Iterato
         yield ledger
 
 
+def require_ledger(context: typer.Context) -> None:
+    """Before a learner is opened: a wrong `--path` must not make a new, empty ledger.
+
+    Raises:
+        LedgerError: There is none yet.
+    """
+    with open_ledger(context):
+        return
+
+
 def ledger_file(path: Path) -> Path:
     """Where an embedded ledger lies, given `--path`."""
     return path if path.suffix == ".db" else path / "ledger.db"

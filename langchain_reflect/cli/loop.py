@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_reflect.cli.common import Json, Model, NamespaceOption, emit_json, open_learner, open_ledger, printable, short, show, table
+from langchain_reflect.cli.common import (
+    Json,
+    Model,
+    NamespaceOption,
+    emit_json,
+    open_learner,
+    open_ledger,
+    printable,
+    require_ledger,
+    short,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from langchain_reflect.types import AppliedEdit
@@ -19,8 +31,7 @@ def reflect(
     json: Json = False,
 ) -> None:
     """Run the reflection that is due: judged episodes become lessons. Exit code 1 if a group had to be parked."""
-    with open_ledger(context):
-        pass  # a wrong --path must not make a new, empty ledger
+    require_ledger(context)
     with open_learner(context, model=model, namespace=namespace) as learner:
         only = learner.settings.namespace if namespace else None
         report = learner.reflect(namespace=only, retry=retry)
@@ -44,8 +55,7 @@ def recall(
     json: Json = False,
 ) -> None:
     """Show which lessons an agent would get for a task, and why not the others."""
-    with open_ledger(context):
-        pass
+    require_ledger(context)
     with open_learner(context, namespace=namespace) as learner:
         recalled = learner.recall(task, k=k)
     if json:
@@ -58,8 +68,7 @@ def recall(
 
 def reindex(context: typer.Context, json: Json = False) -> None:
     """Rebuild the index from the ledger. Nothing is embedded again unless the embedding model changed."""
-    with open_ledger(context):
-        pass
+    require_ledger(context)
     with open_learner(context) as learner:
         count = learner.lessons.reindex()
     if json:

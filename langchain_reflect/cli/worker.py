@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_reflect.cli.common import Json, Model, NamespaceOption, emit_json, namespace_of, open_learner, open_ledger, show
+from langchain_reflect.cli.common import (
+    Json,
+    Model,
+    NamespaceOption,
+    emit_json,
+    namespace_of,
+    open_learner,
+    open_ledger,
+    require_ledger,
+    show,
+)
 from langchain_reflect.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -29,8 +39,7 @@ def worker(
     """Reflect on what becomes due, for ever. SIGTERM and Ctrl-C let it finish what it began; the second one does not wait."""
     from langchain_reflect.worker import Worker
 
-    with open_ledger(context):
-        pass  # a wrong --path must not make a new, empty ledger
+    require_ledger(context)
     with open_learner(context, model=model) as learner:
         learner.reflection = replace(learner.reflection, daily_calls=daily_calls, daily_tokens=daily_tokens)
         made = Worker(learner, concurrency=concurrency, poll=poll, namespace=namespace_of(namespace), on_progress=_say)
