@@ -7,7 +7,9 @@ ReflectError
 ├── NotFound (LookupError)               an id that the ledger does not know (in this namespace)
 │   ├── EpisodeNotFound
 │   │   └── EpisodeErased                it was there, and was erased on request
-│   └── LessonNotFound
+│   ├── LessonNotFound
+│   ├── ReviewNotFound
+│   └── ReflectionNotFound
 ├── OutcomeConflict (ValueError)         the same (episode, source, key) was reported with another content
 ├── LedgerError (RuntimeError)           the SQL record cannot be opened, read or written
 │   ├── LedgerTooNew                     its schema was written by a newer release
@@ -61,6 +63,14 @@ class EpisodeErased(EpisodeNotFound):
 
 class LessonNotFound(NotFound):
     """No such lesson."""
+
+
+class ReviewNotFound(NotFound):
+    """No such review."""
+
+
+class ReflectionNotFound(NotFound):
+    """No such reflection or consolidation."""
 
 
 class OutcomeConflict(ReflectError, ValueError):

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, text, update
 
 from langchain_reflect.errors import ClaimLost
-from langchain_reflect.ledger import dues, outcomes, tables
+from langchain_reflect.ledger import dues, lessons, outcomes, tables
 from langchain_reflect.types import Job, JobState, Namespace, ReflectionReport, Rollout, RolloutGroup, Usage, now
 
 _PLANNING: Final = 0x706C616E
@@ -203,7 +203,7 @@ def close(connection: Connection, closing: Closing) -> None:
     _note_studied(connection, report.id, {r.episode.id for r in (*closing.seen, *(r for e in closing.endings for r in e.rollouts))})
     spend(connection, closing.namespace, report.usage, at)
     row = {"id": report.id, "namespace": closing.namespace, "at": at, "report": report.model_dump(mode="json"), "replies": closing.replies}
-    connection.execute(tables.reflections.insert().values(row))
+    connection.execute(tables.reflections.insert().values(row | {"version": lessons.version_of(connection)}))
 
 
 def give_back(connection: Connection, endings: Iterable[Ending], *, max_failures: int) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 
 from langchain_reflect.errors import EpisodeNotFound
-from langchain_reflect.ledger import dues, lessons, runs, tables, tombs
+from langchain_reflect.ledger import dues, lessons, reviews, runs, tables, tombs
 from langchain_reflect.ledger.lessons import text_hash, texts_of
 from langchain_reflect.types import Erased, Lesson, Namespace
 
@@ -165,6 +165,7 @@ def _scrub_reflections(connection: Connection, ids: Collection[UUID], gone: Sequ
         ended = update(tables.jobs).where(tables.jobs.c.reflection_id == row.id)
         connection.execute(ended.values(key="", problem=None))  # the key may be the task's
     connection.execute(delete(tables.studied).where(tables.studied.c.episode_id.in_(ids)))
+    reviews.erase(connection, actors=[row.id for row in rows], lessons=[x.id for x in gone])
     return len(rows)
 
 

@@ -10,6 +10,7 @@ numbers become visible in their order, and each index can remember how far it ha
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Integer, Text, and_, cast, delete, exists, select, update
@@ -72,7 +73,7 @@ def append(connection: Connection, revisions: Sequence[Revision]) -> None:
             raise InvalidInput(f"the id {lesson.id!r} cannot be used in namespace {lesson.namespace!r}; give each lesson an id of its own")
         if head == 0 and tombs.is_set(connection, tombs.of_lesson(lesson.namespace, lesson.id)):
             raise InvalidInput(f"lesson {lesson.id!r} was erased and stays erased; add it with another wording")
-        connection.execute(tables.revisions.insert().values(_row(revision)))
+        connection.execute(tables.revisions.insert().values(_row(revision) | {"version": version}))
         put_head(connection, lesson, version)
 
 
@@ -83,7 +84,8 @@ def _row(revision: Revision) -> dict[str, Any]:
 
 
 def _is_kept(connection: Connection, revision: Revision) -> bool:
-    return any(known == revision for known in history(connection, revision.lesson.id, revision.lesson.namespace))
+    kept = history(connection, revision.lesson.id, revision.lesson.namespace)
+    return any(known.model_copy(update={"version": revision.version}) == revision for known in kept)
 
 
 def put_head(connection: Connection, lesson: Lesson, version: int) -> None:
@@ -161,10 +163,34 @@ def one(connection: Connection, lesson_id: str, namespace: Namespace) -> Lesson:
 
 def history(connection: Connection, lesson_id: str, namespace: Namespace) -> list[Revision]:
     """All revisions of a lesson of a namespace, oldest first."""
+    return journal(connection, namespace, lesson_id=lesson_id)
+
+
+def journal(
+    connection: Connection,
+    namespace: Namespace | None,
+    *,
+    lesson_id: str | None = None,
+    actor: str | None = None,
+    until: datetime | None = None,
+) -> list[Revision]:
+    """Revisions in the order in which they were made; those of one commit by lesson."""
     table, known = tables.revisions, tables.lessons.c
-    mine = exists().where(known.id == table.c.lesson_id, known.namespace == namespace)
-    rows = connection.execute(select(table).where(table.c.lesson_id == lesson_id, mine).order_by(table.c.revision))
-    return [Revision(lesson=Lesson.model_validate(r.body), kind=r.kind, actor=r.actor, reason=r.reason, at=r.at) for r in rows]
+    query = select(table).order_by(table.c.version, table.c.lesson_id, table.c.revision)
+    if namespace is not None:
+        query = query.where(exists().where(known.id == table.c.lesson_id, known.namespace == namespace))
+    if lesson_id is not None:
+        query = query.where(table.c.lesson_id == lesson_id)
+    if actor is not None:
+        query = query.where(table.c.actor == actor)
+    if until is not None:
+        query = query.where(table.c.at <= until)
+    return [_revision(row) for row in connection.execute(query)]
+
+
+def _revision(row: Any) -> Revision:
+    lesson = Lesson.model_validate(row.body)
+    return Revision(lesson=lesson, kind=row.kind, actor=row.actor, reason=row.reason, at=row.at, version=row.version)
 
 
 def put_vectors(connection: Connection, embedder: str, vectors: "Mapping[str, Vector]") -> None:

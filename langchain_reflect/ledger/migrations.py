@@ -5,10 +5,10 @@ migration this release does not know was written by a newer release and is left 
 the tests (`scripts/golden_ledger.py`), and every later release opens it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, Table, inspect, select, text
 
 from langchain_reflect.errors import LedgerTooNew
 from langchain_reflect.ledger import dues, lessons, tables
@@ -28,30 +28,37 @@ def _add_resumed_runs(connection: Connection) -> None:
 
 
 def _rebuild(connection: Connection) -> None:
-    """Strict tables; outcomes and reflections belong to namespaces; reflections are jobs.
-
-    It builds today's tables. Whoever adds the next migration freezes them here as they are now.
-    """
-    inspector = inspect(connection)
-    old = set(inspector.get_table_names())
-    moved = [t for t in tables.metadata.sorted_tables if t.name in old]
-    for table in moved:
-        for index in inspector.get_indexes(table.name):
-            connection.execute(text(f"DROP INDEX {index['name']}"))
-        connection.execute(text(f"ALTER TABLE {table.name} RENAME TO old_{table.name}"))
-    tables.metadata.create_all(connection)
-    for table in moved:
-        had = {c["name"] for c in inspect(connection).get_columns(f"old_{table.name}")}
-        taken = {c.name: _taken(c) for c in table.columns if c.name in had} | _FILLED.get(table.name, {})
-        kept = " WHERE parked = 0" if table is tables.reflected else ""
-        columns, values = ", ".join(taken), ", ".join(taken.values())
-        statement = f"INSERT INTO {table.name} ({columns}) SELECT {values} FROM old_{table.name}{kept}"  # noqa: S608 - names of ours
-        connection.execute(text(statement))
-    for table in moved:
-        connection.execute(text(f"DROP TABLE old_{table.name}"))
+    """Strict tables; outcomes and reflections belong to namespaces; reflections are jobs."""
+    had = set(inspect(connection).get_table_names())
+    _remake(connection, [table for table in tables.metadata.sorted_tables if table.name in had])
     dues.settle_all(connection)
     for body in connection.execute(select(tables.lessons.c.body)).scalars().all():
         lessons.put_evidence(connection, Lesson.model_validate(body))
+
+
+def _add_reviews(connection: Connection) -> None:
+    """Who acted is told by a fingerprint, revisions and reflections have their place in the journal, and people review edits."""
+    if "fingerprint" not in {c["name"] for c in inspect(connection).get_columns("episodes")}:
+        _remake(connection, [tables.episodes, tables.revisions, tables.reflections])
+
+
+def _remake(connection: Connection, remade: Sequence[Table]) -> None:
+    """Build today's form of these tables (and all that are missing) and take the rows over; a migration that comes later finds it done."""
+    for table in remade:
+        for index in inspect(connection).get_indexes(table.name):
+            connection.execute(text(f"DROP INDEX {index['name']}"))
+        connection.execute(text(f"ALTER TABLE {table.name} RENAME TO old_{table.name}"))
+    tables.metadata.create_all(connection)
+    for table in remade:
+        had = {c["name"] for c in inspect(connection).get_columns(f"old_{table.name}")}
+        filled = {name: value for name, value in _FILLED.get(table.name, {}).items() if name not in had}
+        taken = {c.name: _taken(c) for c in table.columns if c.name in had} | filled
+        kept = " WHERE parked = 0" if "parked" in had else ""
+        columns, values = ", ".join(taken), ", ".join(taken.values())
+        statement = f"INSERT INTO {table.name} ({columns}) SELECT {values} FROM old_{table.name}{kept}"  # noqa: S608 - names of ours
+        connection.execute(text(statement))
+    for table in remade:
+        connection.execute(text(f"DROP TABLE old_{table.name}"))
 
 
 def _taken(column: Any) -> str:
@@ -72,6 +79,7 @@ MIGRATIONS: Final[dict[str, Callable[[Connection], None]]] = {
     "0001_first_schema": tables.metadata.create_all,
     "0002_resumed_runs": _add_resumed_runs,
     "0003_strict_tables_and_jobs": _rebuild,
+    "0004_reviews_and_fingerprints": _add_reviews,
 }
 """Name -> what it does, in order. Names are never changed or removed."""
 

@@ -43,6 +43,7 @@ episodes = _table(
     Column("metadata", JsonText, nullable=False),
     Column("run_ids", JsonText, nullable=False, server_default="[]"),
     Column("forked_from", Id),
+    Column("fingerprint", JsonText),
     CheckConstraint("status <> '' AND arm <> ''", name="episode_has_status"),
     Index("episodes_by_thread", "thread_id"),
     Index("episodes_by_age", "started_at"),
@@ -137,6 +138,29 @@ revisions = _table(
     Column("reason", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("body", JsonText, nullable=False),
+    Column("version", Integer, nullable=False, server_default="0", doc="of the lesson book that it made; 0 where it is not known"),
+    Index("revisions_by_version", "version"),
+    Index("revisions_by_actor", "actor"),
+)
+
+reviews = _table(
+    "reviews",
+    Column("id", Text, primary_key=True),
+    Column("namespace", NamespaceText, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False, doc="who asks, such as a reflection's id"),
+    Column("body", JsonText, nullable=False),
+    CheckConstraint("state IN ('open', 'approved', 'rejected')", name="review_state_known"),
+    Index("reviews_by_state", "namespace", "state", "at"),
+    Index("reviews_by_actor", "actor"),
+)
+
+review_lessons = _table(
+    "review_lessons",
+    Column("review_id", Text, primary_key=True),
+    Column("lesson_id", Text, primary_key=True),
+    Index("reviews_by_lesson", "lesson_id"),
 )
 
 evidence = _table(
@@ -168,6 +192,7 @@ reflections = _table(
     Column("at", UtcTime, nullable=False),
     Column("report", JsonText, nullable=False),
     Column("replies", JsonText),
+    Column("version", Integer, nullable=False, server_default="0", doc="of the lesson book when it ended"),
     Index("reflections_by_time", "at"),
 )
 

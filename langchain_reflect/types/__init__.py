@@ -17,6 +17,7 @@ from langchain_reflect.types.episodes import (
     Episode,
     EpisodeStatus,
     Exposure,
+    Fingerprint,
     Outcome,
     Reward,
     Rollout,
@@ -38,6 +39,8 @@ from langchain_reflect.types.lessons import (
     LessonText,
     Match,
     Recalled,
+    Review,
+    ReviewState,
     Revision,
 )
 from langchain_reflect.types.records import (
@@ -58,6 +61,7 @@ __all__ = [
     "Erased",
     "Example",
     "Exposure",
+    "Fingerprint",
     "Job",
     "JobState",
     "Lesson",
@@ -71,6 +75,8 @@ __all__ = [
     "Outcome",
     "Recalled",
     "ReflectionReport",
+    "Review",
+    "ReviewState",
     "Revision",
     "Reward",
     "Rollout",

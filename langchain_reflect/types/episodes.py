@@ -59,6 +59,19 @@ class Exposure(Noun):
     """Estimated tokens that the lesson takes in the prompt block."""
 
 
+class Fingerprint(Noun):
+    """Which agent acted: equal fingerprints mean the same model, prompt, tools and graph. A part is empty where it is not known."""
+
+    model: str = ""
+    """Name of the model that acted first."""
+    prompt: str = ""
+    """Hash of its system prompt, without our own block."""
+    tools: str = ""
+    """Hash of the tools it was offered: names, descriptions and arguments."""
+    graph: str = ""
+    """Hash of the graph's nodes and edges."""
+
+
 class Episode(Noun):
     """One run of an agent on one task."""
 
@@ -91,6 +104,8 @@ class Episode(Noun):
     """Root run ids of the runs that resumed it, oldest first; its first run has the episode's own id. An outcome may name any of them."""
     forked_from: UUID | None = None
     """Episode whose checkpoint this run began at, if it replayed or forked one."""
+    fingerprint: Fingerprint | None = None
+    """Which version of the agent acted, if known."""
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
     """The run's metadata, for finding the episode again (`metadata={"ticket": "T-1042"}`)."""
 

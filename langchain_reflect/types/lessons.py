@@ -12,7 +12,10 @@ from langchain_reflect.types.episodes import Arm, Exposure
 LessonStatus = Literal["proposed", "candidate", "active", "retired", "superseded", "quarantined"]
 
 
-EditKind = Literal["add", "revise", "merge", "retire", "status"]
+EditKind = Literal["add", "revise", "merge", "retire", "status", "restore", "contradict"]
+
+
+ReviewState = Literal["open", "approved", "rejected"]
 
 
 SERVABLE: Final[frozenset[LessonStatus]] = frozenset({"candidate", "active"})
@@ -56,7 +59,10 @@ class Lesson(LessonText):
     tasks: tuple[str, ...] = ()
     """Tasks it came from (capped); recall matches them too."""
     origin: str = "human"
-    """`human`, `import`, or the id of the reflection that wrote it."""
+    """Who wrote it first, as a revision's actor."""
+    approved_by: str | None = None
+    """The person who wrote, reworded or approved this wording. Models may add support to such a lesson; any other change of theirs waits
+    for a review."""
     created_at: datetime = Field(default_factory=now)
     updated_at: datetime = Field(default_factory=now)
 
@@ -79,11 +85,17 @@ class LessonEdit(Noun):
 
     kind: EditKind
     lesson_id: str | None = None
-    """The lesson to change (revise, retire, status) or the one that survives a merge; None for add."""
+    """The lesson to change (revise, retire, status, restore), the survivor of a merge, one side of a contradiction; None for add."""
+    name: str = ""
+    """Name of an added lesson, by which later edits of the same commit can mean it; it gets an id of its own."""
     text: LessonText | None = None
     """New wording; None where the wording stays (status, retire, or a merge that only adds support)."""
     merged: tuple[str, ...] = ()
     """Lessons that a merge absorbs; they become `superseded`."""
+    against: tuple[str, ...] = ()
+    """The other side of a contradiction, for a person to look at; nothing is changed by it."""
+    revision: int | None = None
+    """The revision that a restore brings back."""
     status: LessonStatus | None = None
     """Status afterwards; None keeps it (add: the book's default)."""
     evidence: tuple[UUID, ...] = ()
@@ -100,9 +112,33 @@ class Revision(Noun):
     """The lesson after the change; `lesson.revision` is this revision's number."""
     kind: EditKind
     actor: str
-    """Who made it: a person's name, `human`, or a reflection's id."""
+    """Who made it: a person's name, `human`, `import`, `revocation`, or the id of a reflection (`R-…`) or a consolidation (`C-…`)."""
     reason: str = ""
     at: datetime = Field(default_factory=now)
+    version: int = 0
+    """Of the lesson book that it made, over all namespaces: the place in the journal. 0 before it is kept."""
+
+
+class Review(Noun):
+    """A question to a person: an edit that a model may not make by itself, or lessons that contradict each other."""
+
+    id: str
+    namespace: Namespace = ("default",)
+    kind: Literal["edit", "contradiction"]
+    lessons: tuple[str, ...]
+    """The lessons it is about."""
+    edit: LessonEdit | None = None
+    """What waits to be applied."""
+    actor: str
+    """Who asks, such as a reflection's id."""
+    reason: str = ""
+    at: datetime = Field(default_factory=now)
+    state: ReviewState = "open"
+    by: str = ""
+    """Who decided."""
+    answer: str = ""
+    """The reason of the decision."""
+    decided_at: datetime | None = None
 
 
 class AppliedEdit(Noun):
@@ -112,8 +148,10 @@ class AppliedEdit(Noun):
     applied: bool
     lesson_id: str | None = None
     """The lesson it made or changed."""
+    review_id: str | None = None
+    """The review that it waits for, if a model may not make it by itself."""
     reason: str = ""
-    """Why it was rejected, if it was."""
+    """Why it was rejected, or waits, if so."""
 
 
 class Match(Noun):

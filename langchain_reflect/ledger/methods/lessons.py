@@ -1,15 +1,16 @@
 """Methods about lessons and their vectors. The lesson book (`lessons/book.py`) is who changes lessons."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from langchain_reflect.ledger import claims, lessons
+from langchain_reflect.ledger import claims, lessons, reviews
 from langchain_reflect.ledger.claims import Closing
 from langchain_reflect.ledger.lessons import LessonVectors
 from langchain_reflect.ledger.methods.base import Methods
-from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
+from langchain_reflect.types import Lesson, LessonStatus, Namespace, Review, ReviewState, Revision
 
 if TYPE_CHECKING:
     from langchain_reflect.ledger.lessons import Vector
@@ -18,19 +19,20 @@ if TYPE_CHECKING:
 class LessonMethods(Methods):
     """Keep lessons, their revisions and vectors."""
 
-    def append_revisions(self, revisions: Sequence[Revision], *, closing: Closing | None = None) -> None:
+    def append_revisions(self, revisions: Sequence[Revision], *, asked: Sequence[Review] = (), closing: Closing | None = None) -> None:
         """Apply changes to lessons, all or none.
 
         Args:
             revisions: The changes.
+            asked: Reviews that wait for a person.
             closing: Of the reflection that made them, written in the same transaction.
 
         Raises:
             RevisionConflict: Somebody else changed one of the lessons meanwhile.
             ClaimLost: Somebody else took over what the reflection was about.
         """
-        if revisions or closing is not None:
-            self._write(_append, revisions, closing)
+        if revisions or asked or closing is not None:
+            self._write(_append, revisions, asked, closing)
 
     def lesson(self, lesson_id: str, *, namespace: Namespace | None = None) -> Lesson:
         """One lesson of a namespace (default the ledger's own).
@@ -54,6 +56,46 @@ class LessonMethods(Methods):
     def revisions(self, lesson_id: str, *, namespace: Namespace | None = None) -> list[Revision]:
         """All revisions of a lesson of a namespace, oldest first; empty if the id is unknown there."""
         return self._read(lessons.history, lesson_id, self._space(namespace))
+
+    def journal(self, *, namespace: Namespace | None = None, actor: str | None = None, until: datetime | None = None) -> list[Revision]:
+        """Revisions of all lessons in the order in which they were made.
+
+        Args:
+            namespace: Only this one; default all.
+            actor: Only those made by it, such as a reflection's id.
+            until: Only those made by then.
+        """
+        return self._read(lessons.journal, namespace, actor=actor, until=until)
+
+    def reviews(
+        self,
+        *,
+        namespace: Namespace | None = None,
+        state: ReviewState | None = "open",
+        lesson_id: str | None = None,
+        limit: int | None = None,
+    ) -> list[Review]:
+        """Reviews that match, oldest first; by default those that wait for a decision.
+
+        Args:
+            namespace: Only this one; default all.
+            state: None: whatever was decided.
+            lesson_id: Only those about this lesson.
+            limit: Most reviews.
+        """
+        return self._read(reviews.find, namespace=namespace, state=state, lesson_id=lesson_id, ids=None, limit=limit)
+
+    def review(self, review_id: str, *, namespace: Namespace | None = None) -> Review:
+        """One review of a namespace (default the ledger's own).
+
+        Raises:
+            ReviewNotFound: The id is unknown in the namespace.
+        """
+        return self._read(reviews.one, review_id, self._space(namespace))
+
+    def decide(self, review: Review, revisions: Sequence[Revision] = ()) -> bool:
+        """Keep a review's decision with the changes that follow from it; returns False, and changes nothing, if it was decided before."""
+        return self._write(_decide, review, revisions)
 
     def missing_texts(self, embedder: str, of: Iterable[Lesson]) -> list[str]:
         """Texts of these lessons that have no vector by this embedder yet."""
@@ -88,10 +130,20 @@ class LessonMethods(Methods):
         return self._read(lambda c: (lessons.version_of(c), lessons.changed_since(c, version)))
 
 
-def _append(connection: Connection, revisions: Sequence[Revision], closing: Closing | None) -> None:
+def _append(connection: Connection, revisions: Sequence[Revision], asked: Sequence[Review], closing: Closing | None) -> None:
     if closing is not None and claims.is_closed(connection, closing.report.id):
         return  # the answer to the same commit got lost
     if revisions:
         lessons.append(connection, revisions)
+    if asked:
+        reviews.append(connection, asked)
     if closing is not None:
         claims.close(connection, closing)
+
+
+def _decide(connection: Connection, review: Review, revisions: Sequence[Revision]) -> bool:
+    if not reviews.decide(connection, review):
+        return False
+    if revisions:
+        lessons.append(connection, revisions)
+    return True
