@@ -15,6 +15,7 @@ ReflectError
 │   ├── LedgerTooNew                     its schema was written by a newer release
 │   ├── LedgerDamaged                    its file is damaged
 │   ├── RevisionConflict                 somebody else changed the same lesson meanwhile
+│   ├── BookChanged                      somebody else changed the lessons that new ones were compared with
 │   └── ClaimLost                        somebody else took over the reflection meanwhile
 ├── IndexUnavailable (RuntimeError)      the vector index cannot be used now (down, owned by another process)
 ├── EmbedderChanged (ValueError)         the embedder does not reproduce the vectors the index was built with
@@ -91,6 +92,10 @@ class LedgerDamaged(LedgerError):
 
 class RevisionConflict(LedgerError):
     """Another process changed the same lesson between reading and writing it; nothing was written."""
+
+
+class BookChanged(LedgerError):
+    """Lessons of the namespace changed since those that are to be written were compared with them; nothing was written."""
 
 
 class ClaimLost(LedgerError):

@@ -59,6 +59,8 @@ class Closing:
     endings: Sequence[Ending] = ()
     seen: Sequence[Rollout] = ()
     """Rollouts that were reflected on without a claim."""
+    about: Collection[UUID] = ()
+    """Further episodes that its texts may quote; they go if one of these is forgotten."""
     replies: JsonValue = None
     max_failures: int = 5
     """After so many a failed job is parked."""
@@ -200,7 +202,8 @@ def close(connection: Connection, closing: Closing) -> None:
     for ending in closing.endings:
         _end(connection, ending, report.id, at, closing.max_failures)
     mark_reflected(connection, report.id, [*closing.seen, *(r for e in closing.endings if e.end == "done" for r in e.rollouts)])
-    _note_studied(connection, report.id, {r.episode.id for r in (*closing.seen, *(r for e in closing.endings for r in e.rollouts))})
+    read = {r.episode.id for r in (*closing.seen, *(r for e in closing.endings for r in e.rollouts))}
+    _note_studied(connection, report.id, read.union(closing.about))
     spend(connection, closing.namespace, report.usage, at)
     row = {"id": report.id, "namespace": closing.namespace, "at": at, "report": report.model_dump(mode="json"), "replies": closing.replies}
     connection.execute(tables.reflections.insert().values(row | {"version": lessons.version_of(connection)}))

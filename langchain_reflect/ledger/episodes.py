@@ -15,8 +15,9 @@ from langchain_reflect.ledger.counting import counts
 from langchain_reflect.ledger.outcomes import storable
 from langchain_reflect.ledger.packing import pack, unpack
 from langchain_reflect.ledger.prepared import Prepared
-from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace
+from langchain_reflect.types import Episode, EpisodeStatus, Exposure, Namespace, News
 
+_LOOK_AT: Final = 4
 _COLUMNS = [c.name for c in tables.episodes.columns]
 
 
@@ -140,6 +141,30 @@ def judged(
     judged_at = select(func.max(given.recorded_at)).where(mine).scalar_subquery()
     query = query.order_by(*((judged_at.desc(), table.id) if newest else (table.started_at, table.id)))
     return _found(connection, query, trajectories=trajectories)
+
+
+def seen_tasks(connection: Connection, namespace: Namespace, graph: str, limit: int) -> list[tuple[UUID, str]]:
+    """Id and task of episodes without a key that a reflection has seen, or that wait for one, newest first.
+
+    However large the ledger is, only the newest episodes of the graph are looked at.
+    """
+    table = tables.episodes.c
+    newest = select(table.id, table.task, table.task_key).where(table.namespace == namespace, table.graph == graph)
+    some = newest.order_by(table.started_at.desc()).limit(limit * _LOOK_AT).subquery().c
+    reflected = exists().where(tables.reflected.c.episode_id == some.id)
+    waiting = exists().where(tables.job_episodes.c.episode_id == some.id)
+    query = select(some.id, some.task).where(some.task_key.is_(None), or_(reflected, waiting)).limit(limit)
+    return [(row.id, row.task) for row in connection.execute(query)]
+
+
+def news(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, News]:
+    """What a reflection has yet to learn of each of these episodes."""
+    reflected, studied = set[UUID](), set[UUID]()
+    for start in range(0, len(ids), dues.CHUNK):
+        some = ids[start : start + dues.CHUNK]
+        for table, found in ((tables.reflected, reflected), (tables.studied, studied)):
+            found.update(connection.execute(select(table.c.episode_id).where(table.c.episode_id.in_(some))).scalars())
+    return {i: "none" if i in reflected else "changed" if i in studied else "new" for i in ids}
 
 
 def _within(namespace: Namespace | None, graph: str | None, ids: Collection[UUID] | None) -> list[ColumnElement[bool]]:

@@ -99,6 +99,7 @@ def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUI
         connection.execute(delete(table).where(table.c.episode_id.in_(ids)))
     dues.drop_jobs(connection, ids)
     stripped = [_without(connection, lesson, set(named), tasks) for lesson in kept]
+    reviews.erase(connection, actors=[], lessons=[x.id for x in kept])  # what was asked about them may quote the task
     return _with_lessons(connection, namespace, Erased(**counted), gone=gone, kept=stripped, texts=tasks)
 
 

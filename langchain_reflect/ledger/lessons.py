@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Integer, Text, and_, cast, delete, exists, select, update
+from sqlalchemy import Connection, Integer, Text, and_, cast, delete, exists, func, select, tuple_, update
 
-from langchain_reflect.errors import InvalidInput, LessonNotFound, RevisionConflict
+from langchain_reflect.errors import BookChanged, InvalidInput, LessonNotFound, RevisionConflict
 from langchain_reflect.ledger import tables, tombs
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
 
@@ -50,14 +50,24 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def append(connection: Connection, revisions: Sequence[Revision]) -> None:
+def append(connection: Connection, revisions: Sequence[Revision], *, since: int | None = None) -> None:
     """Keep revisions and refresh the folded lessons.
 
+    Args:
+        connection: Of a write transaction.
+        revisions: At least one; with `since`, of one namespace.
+        since: Version of the book that they were made for: nobody may have changed a lesson of the namespace since. None: does not matter.
+
     Raises:
+        BookChanged: Somebody has.
         RevisionConflict: A revision does not follow the last one of its lesson, because somebody else changed the lesson meanwhile.
         InvalidInput: The lesson was erased.
     """
     version = next_version(connection)
+    if since is not None and _has_changed(connection, revisions[0].lesson.namespace, since):
+        if all(_is_kept(connection, revision) for revision in revisions):
+            return  # the answer to the same commit got lost
+        raise BookChanged(f"lessons of namespace {revisions[0].lesson.namespace!r} changed since version {since}; compare with them again")
     for revision in revisions:
         lesson = revision.lesson
         found = connection.execute(
@@ -75,6 +85,12 @@ def append(connection: Connection, revisions: Sequence[Revision]) -> None:
             raise InvalidInput(f"lesson {lesson.id!r} was erased and stays erased; add it with another wording")
         connection.execute(tables.revisions.insert().values(_row(revision) | {"version": version}))
         put_head(connection, lesson, version)
+
+
+def _has_changed(connection: Connection, namespace: Namespace, since: int) -> bool:
+    table = tables.lessons.c
+    changed = select(table.id).where(table.namespace == namespace, table.version > since).limit(1)
+    return connection.execute(changed).first() is not None
 
 
 def _row(revision: Revision) -> dict[str, Any]:
@@ -153,6 +169,12 @@ def find(
     return [Lesson.model_validate(body) for body in connection.execute(query).scalars()]
 
 
+def count(connection: Connection, namespace: Namespace, statuses: Collection[LessonStatus]) -> int:
+    """Number of lessons of a namespace that have one of these statuses."""
+    query = select(func.count()).select_from(tables.lessons).where(*_conditions(namespace, statuses, None))
+    return int(connection.execute(query).scalar_one())
+
+
 def one(connection: Connection, lesson_id: str, namespace: Namespace) -> Lesson:
     """One lesson; a lesson of another namespace answers like an unknown one."""
     found = find(connection, namespace=namespace, statuses=None, ids=[lesson_id], limit=None)
@@ -173,10 +195,15 @@ def journal(
     lesson_id: str | None = None,
     actor: str | None = None,
     until: datetime | None = None,
+    after: Revision | None = None,
+    limit: int | None = None,
 ) -> list[Revision]:
     """Revisions in the order in which they were made; those of one commit by lesson."""
     table, known = tables.revisions, tables.lessons.c
-    query = select(table).order_by(table.c.version, table.c.lesson_id, table.c.revision)
+    place = (table.c.version, table.c.lesson_id, table.c.revision)
+    query = select(table).order_by(*place).limit(limit)
+    if after is not None:
+        query = query.where(tuple_(*place) > tuple_(after.version, after.lesson.id, after.lesson.revision))
     if namespace is not None:
         query = query.where(exists().where(known.id == table.c.lesson_id, known.namespace == namespace))
     if lesson_id is not None:
@@ -202,6 +229,32 @@ def put_vectors(connection: Connection, embedder: str, vectors: "Mapping[str, Ve
     connection.execute(insert(tables.vectors).on_conflict_do_nothing(), rows)
 
 
+def adopt_vectors(connection: Connection, embedder: str, *, made_as: str, since: int, meta: Mapping[str, str]) -> bool:
+    """Make the vectors that were put under another name those of an embedder, and keep small values with that.
+
+    Takes a new version of the book, so that everybody looks again.
+
+    Returns:
+        False, and only the version is new, if lessons changed since.
+    """
+    if next_version(connection) != since + 1:
+        return False
+    table, insert = tables.vectors, tables.insert(connection.dialect.name)
+    if made_as != embedder:
+        connection.execute(delete(table).where(table.c.embedder == embedder))
+        connection.execute(update(table).where(table.c.embedder == made_as).values(embedder=embedder))
+    for key, value in meta.items():
+        put = insert(tables.meta).values(key=key, value=value)
+        connection.execute(put.on_conflict_do_update(index_elements=["key"], set_={"value": put.excluded["value"]}))
+    return True
+
+
+def drop_vectors(connection: Connection, embedder: str | None, but: str | None) -> int:
+    """Delete the vectors of an embedder, or of all but one; how many there were."""
+    column = tables.vectors.c.embedder
+    return connection.execute(delete(tables.vectors).where(column == embedder if but is None else column != but)).rowcount
+
+
 def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesson]) -> list[str]:
     """Texts of these lessons that have no vector by this embedder yet."""
     texts = {text_hash(text): text for lesson in lessons for text in texts_of(lesson)}
@@ -213,6 +266,20 @@ def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesso
         for known in connection.execute(query).scalars():
             del texts[known]
     return list(texts.values())
+
+
+def unembedded(connection: Connection, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus]) -> list[str]:
+    """Ids of the lessons that match and have a text without a vector by this embedder."""
+    query = (
+        select(tables.lessons.c.id)
+        .distinct()
+        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
+        .outerjoin(
+            tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder)
+        )
+        .where(tables.vectors.c.text_hash.is_(None), *_conditions(namespace, statuses, None))
+    )
+    return list(connection.execute(query).scalars())
 
 
 def text_vectors(connection: Connection, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":

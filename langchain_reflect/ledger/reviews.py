@@ -58,6 +58,11 @@ def decide(connection: Connection, review: Review) -> bool:
     return connection.execute(update(table).where(*still).values(_row(review))).rowcount == 1
 
 
+def is_kept(connection: Connection, review: Review) -> bool:
+    """Whether exactly this decision is kept already."""
+    return find(connection, namespace=review.namespace, state=None, lesson_id=None, ids=[review.id], limit=None) == [review]
+
+
 def erase(connection: Connection, *, actors: Collection[str], lessons: Collection[str]) -> None:
     """Reviews that these reflections asked for, or that are about these lessons, go: they quote what is erased."""
     table, edges = tables.reviews.c, tables.review_lessons.c

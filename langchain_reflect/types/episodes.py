@@ -158,6 +158,9 @@ def resolve(outcomes: Sequence[Outcome]) -> float | None:
     return best.reward
 
 
+News = Literal["new", "changed", "none"]
+
+
 class Rollout(Noun):
     """An episode with the outcomes that judge it."""
 
@@ -165,6 +168,9 @@ class Rollout(Noun):
     outcomes: tuple[Outcome, ...] = ()
     reward: Reward | None = None
     """Resolved from the outcomes: verifier/test > human > rule > judge, then the newest; None if none carries a reward."""
+    news: News = "new"
+    """`new`: no reflection has seen it; `changed`: it was judged anew since; `none`: a reflection saw it as it is, and it only gives
+    context."""
 
     @property
     def feedback(self) -> tuple[str, ...]:

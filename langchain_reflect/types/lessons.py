@@ -91,7 +91,9 @@ class LessonEdit(Noun):
     text: LessonText | None = None
     """New wording; None where the wording stays (status, retire, or a merge that only adds support)."""
     merged: tuple[str, ...] = ()
-    """Lessons that a merge absorbs; they become `superseded`."""
+    """Lessons that a merge absorbs, or that an added lesson takes the place of; they become `superseded`."""
+    expected: tuple[int, ...] = ()
+    """Revisions of the merged lessons when this was proposed, in their order; one that has another by now is not merged. Empty: any."""
     against: tuple[str, ...] = ()
     """The other side of a contradiction, for a person to look at; nothing is changed by it."""
     revision: int | None = None
@@ -162,6 +164,8 @@ class Match(Noun):
     """Cosine similarity of the task to the lesson's best vector."""
     score: float
     """What the ranking sorted by."""
+    lexical: float = 0.0
+    """BM25 score of the words that the task shares with the lesson; 0 if there are none, or words were not compared."""
     tokens: int
     kept: bool
     reason: str

@@ -56,9 +56,10 @@ class ReflectionReport(Noun):
     def __str__(self) -> str:
         """One line for people."""
         kinds = ", ".join(f"{sum(e.edit.kind == k for e in self.applied)} {k}" for k in ("add", "revise", "merge", "retire"))
+        first = f": {self.errors[0]}" if self.errors else ""
         return (
             f"{self.groups} groups, {self.drafts} drafts, {len(self.applied)} of {len(self.edits)} edits applied ({kinds}), "
-            f"{self.usage.calls} calls, {self.usage.tokens_in}+{self.usage.tokens_out} tokens, {len(self.errors)} errors"
+            f"{self.usage.calls} calls, {self.usage.tokens_in}+{self.usage.tokens_out} tokens, {len(self.errors)} errors{first}"
         )
 
 

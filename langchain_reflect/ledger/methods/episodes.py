@@ -124,8 +124,21 @@ class EpisodeMethods(Methods):
             limit=limit,
         )
 
+    def seen_tasks(self, namespace: Namespace, graph: str, *, limit: int) -> list[tuple[UUID, str]]:
+        """Id and task of episodes without a `task_key` that a reflection has seen or that wait for one, newest first.
+
+        Args:
+            namespace: Of the episodes.
+            graph: Of the episodes.
+            limit: Most of them.
+        """
+        return self._read(episodes.seen_tasks, namespace, graph, limit)
+
 
 def _rollouts(connection: Connection, **wanted: Any) -> list[Rollout]:
     found = episodes.judged(connection, **wanted)
     judged = outcomes.by_episode(connection, [e.id for e in found])
-    return [Rollout(episode=e, outcomes=tuple(judged[e.id]), reward=resolve(judged[e.id])) for e in found if e.id in judged]
+    news = episodes.news(connection, list(judged))
+    return [
+        Rollout(episode=e, outcomes=tuple(judged[e.id]), reward=resolve(judged[e.id]), news=news[e.id]) for e in found if e.id in judged
+    ]

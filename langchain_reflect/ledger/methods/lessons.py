@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from langchain_reflect.ledger import claims, lessons, reviews
+from langchain_reflect.errors import RevisionConflict
+from langchain_reflect.ledger import claims, facts, lessons, reviews, tables, tombs
 from langchain_reflect.ledger.claims import Closing
+from langchain_reflect.ledger.facts import LessonFacts
 from langchain_reflect.ledger.lessons import LessonVectors
 from langchain_reflect.ledger.methods.base import Methods
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Review, ReviewState, Revision
@@ -19,20 +21,31 @@ if TYPE_CHECKING:
 class LessonMethods(Methods):
     """Keep lessons, their revisions and vectors."""
 
-    def append_revisions(self, revisions: Sequence[Revision], *, asked: Sequence[Review] = (), closing: Closing | None = None) -> None:
+    def append_revisions(
+        self,
+        revisions: Sequence[Revision],
+        *,
+        asked: Sequence[Review] = (),
+        decided: Sequence[Review] = (),
+        closing: Closing | None = None,
+        since: int | None = None,
+    ) -> None:
         """Apply changes to lessons, all or none.
 
         Args:
             revisions: The changes.
             asked: Reviews that wait for a person.
+            decided: Reviews that were open, with their decisions.
             closing: Of the reflection that made them, written in the same transaction.
+            since: Version of the book that the changes were made for; None: does not matter.
 
         Raises:
-            RevisionConflict: Somebody else changed one of the lessons meanwhile.
+            BookChanged: Somebody changed a lesson of their namespace since.
+            RevisionConflict: Somebody else changed one of the lessons, or decided one of the reviews, meanwhile.
             ClaimLost: Somebody else took over what the reflection was about.
         """
-        if revisions or asked or closing is not None:
-            self._write(_append, revisions, asked, closing)
+        if revisions or asked or decided or closing is not None:
+            self._write(_append, revisions, asked, decided, closing=closing, since=since)
 
     def lesson(self, lesson_id: str, *, namespace: Namespace | None = None) -> Lesson:
         """One lesson of a namespace (default the ledger's own).
@@ -53,19 +66,33 @@ class LessonMethods(Methods):
         """Lessons that match all that is given, by id."""
         return self._read(lessons.find, namespace=namespace, statuses=statuses, ids=ids, limit=limit)
 
+    def lesson_count(self, *, namespace: Namespace, statuses: Collection[LessonStatus]) -> int:
+        """Number of lessons of a namespace that have one of these statuses."""
+        return self._read(lessons.count, namespace, statuses)
+
     def revisions(self, lesson_id: str, *, namespace: Namespace | None = None) -> list[Revision]:
         """All revisions of a lesson of a namespace, oldest first; empty if the id is unknown there."""
         return self._read(lessons.history, lesson_id, self._space(namespace))
 
-    def journal(self, *, namespace: Namespace | None = None, actor: str | None = None, until: datetime | None = None) -> list[Revision]:
+    def journal(
+        self,
+        *,
+        namespace: Namespace | None = None,
+        actor: str | None = None,
+        until: datetime | None = None,
+        after: Revision | None = None,
+        limit: int | None = None,
+    ) -> list[Revision]:
         """Revisions of all lessons in the order in which they were made.
 
         Args:
             namespace: Only this one; default all.
             actor: Only those made by it, such as a reflection's id.
             until: Only those made by then.
+            after: Only those that come after this one of the journal, to read it page by page.
+            limit: Most revisions.
         """
-        return self._read(lessons.journal, namespace, actor=actor, until=until)
+        return self._read(lessons.journal, namespace, actor=actor, until=until, after=after, limit=limit)
 
     def reviews(
         self,
@@ -73,6 +100,7 @@ class LessonMethods(Methods):
         namespace: Namespace | None = None,
         state: ReviewState | None = "open",
         lesson_id: str | None = None,
+        ids: Collection[str] | None = None,
         limit: int | None = None,
     ) -> list[Review]:
         """Reviews that match, oldest first; by default those that wait for a decision.
@@ -81,9 +109,10 @@ class LessonMethods(Methods):
             namespace: Only this one; default all.
             state: None: whatever was decided.
             lesson_id: Only those about this lesson.
+            ids: Only these.
             limit: Most reviews.
         """
-        return self._read(reviews.find, namespace=namespace, state=state, lesson_id=lesson_id, ids=None, limit=limit)
+        return self._read(reviews.find, namespace=namespace, state=state, lesson_id=lesson_id, ids=ids, limit=limit)
 
     def review(self, review_id: str, *, namespace: Namespace | None = None) -> Review:
         """One review of a namespace (default the ledger's own).
@@ -97,14 +126,50 @@ class LessonMethods(Methods):
         """Keep a review's decision with the changes that follow from it; returns False, and changes nothing, if it was decided before."""
         return self._write(_decide, review, revisions)
 
+    def is_erased(self, lesson_id: str, *, namespace: Namespace | None = None) -> bool:
+        """Whether a lesson of a namespace (default the ledger's own) was erased on request, and stays out."""
+        return self._read(tombs.is_set, tombs.of_lesson(self._space(namespace), lesson_id))
+
+    def knows_reflection(self, reflection_id: str, *, namespace: Namespace | None = None) -> bool:
+        """Whether a namespace (default the ledger's own) has the report of a reflection or consolidation."""
+        table = tables.reflections.c
+        query = select(table.id).where(table.id == reflection_id, table.namespace == self._space(namespace))
+        return self._read(lambda c: c.execute(query).first() is not None)
+
+    def lesson_facts(self, *, namespace: Namespace | None = None) -> LessonFacts:
+        """What is known of lessons beyond themselves, of one namespace or of all: how often they were shown, and what they rest on."""
+        return self._read(facts.of_lessons, namespace)
+
     def missing_texts(self, embedder: str, of: Iterable[Lesson]) -> list[str]:
         """Texts of these lessons that have no vector by this embedder yet."""
         return self._read(lessons.missing_texts, embedder, list(of))
+
+    def unembedded(self, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus]) -> list[str]:
+        """Ids of the lessons that match and have a text without a vector by this embedder."""
+        return self._read(lessons.unembedded, embedder, namespace=namespace, statuses=statuses)
 
     def put_vectors(self, embedder: str, vectors: "Mapping[str, Vector]") -> None:
         """Keep the vectors of texts; known ones stay as they are."""
         if vectors:
             self._write(lessons.put_vectors, embedder, vectors)
+
+    def adopt_vectors(self, embedder: str, *, made_as: str, since: int, meta: Mapping[str, str]) -> bool:
+        """Make the vectors that were put under another name those of an embedder, and keep small values, all at once.
+
+        Args:
+            embedder: Whose vectors they become.
+            made_as: The name that they were put under; may be the embedder's own.
+            since: Version of the book that they are complete for.
+            meta: Kept beside the data, see `set_meta`.
+
+        Returns:
+            False, and nothing is adopted, if lessons changed since.
+        """
+        return self._write(lessons.adopt_vectors, embedder, made_as=made_as, since=since, meta=meta)
+
+    def drop_vectors(self, embedder: str | None = None, *, but: str | None = None) -> int:
+        """Delete the vectors of an embedder, or of all `but` one; how many there were."""
+        return self._write(lessons.drop_vectors, embedder, but)
 
     def text_vectors(self, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":
         """The vectors that are kept of these texts; others are left out."""
@@ -130,11 +195,22 @@ class LessonMethods(Methods):
         return self._read(lambda c: (lessons.version_of(c), lessons.changed_since(c, version)))
 
 
-def _append(connection: Connection, revisions: Sequence[Revision], asked: Sequence[Review], closing: Closing | None) -> None:
+def _append(
+    connection: Connection,
+    revisions: Sequence[Revision],
+    asked: Sequence[Review],
+    decided: Sequence[Review],
+    *,
+    closing: Closing | None,
+    since: int | None,
+) -> None:
     if closing is not None and claims.is_closed(connection, closing.report.id):
         return  # the answer to the same commit got lost
+    for review in decided:
+        if not reviews.decide(connection, review) and not reviews.is_kept(connection, review):
+            raise RevisionConflict(f"review {review.id!r} was decided by somebody else meanwhile; read it again and retry")
     if revisions:
-        lessons.append(connection, revisions)
+        lessons.append(connection, revisions, since=since)
     if asked:
         reviews.append(connection, asked)
     if closing is not None:
@@ -143,7 +219,7 @@ def _append(connection: Connection, revisions: Sequence[Revision], asked: Sequen
 
 def _decide(connection: Connection, review: Review, revisions: Sequence[Revision]) -> bool:
     if not reviews.decide(connection, review):
-        return False
+        return reviews.is_kept(connection, review)  # the answer to the same decision may have got lost
     if revisions:
         lessons.append(connection, revisions)
     return True

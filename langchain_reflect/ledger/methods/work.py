@@ -113,16 +113,38 @@ class WorkMethods(Methods):
         """Number of jobs in each state, over all namespaces."""
         return self._read(claims.counts)
 
+    def is_spent(self, namespace: Namespace, *, daily_calls: int | None, daily_tokens: int | None) -> bool:
+        """Whether a namespace has used up its calls or tokens of today (UTC); None: no limit."""
+        return self._space(namespace) in self._read(claims.spent_out, daily_calls, daily_tokens)
+
     def due(self) -> int:
         """Number of judged episodes that no reflection has seen since their last outcome, over all namespaces; without parked ones."""
         return self._read(claims.due)
 
-    def reflections(self, limit: int = 100, *, namespace: Namespace | None = None) -> list[ReflectionReport]:
-        """Reports of reflections, newest first; of one namespace if it is given."""
+    def reflections(self, limit: int = 100, *, namespace: Namespace | None = None, prefix: str = "") -> list[ReflectionReport]:
+        """Reports of reflections (`R-…`) and consolidations (`C-…`), newest first.
+
+        Args:
+            limit: Most reports.
+            namespace: Default all.
+            prefix: How their ids begin.
+        """
         query = select(tables.reflections.c.report).order_by(tables.reflections.c.at.desc()).limit(limit)
+        if prefix:
+            query = query.where(tables.reflections.c.id.startswith(prefix, autoescape=True))
         if namespace is not None:
             query = query.where(tables.reflections.c.namespace == namespace)
         return self._read(lambda c: [ReflectionReport.model_validate(report) for report in c.execute(query).scalars()])
+
+    def reflection_records(self, *, namespace: Namespace | None = None) -> list[tuple[str, int, JsonValue]]:
+        """Id, version of the book at its end, and record of each reflection of a namespace (default the ledger's own), in their order.
+
+        The record of one whose texts were erased is None.
+        """
+        table = tables.reflections.c
+        query = select(table.id, table.version, table.replies).where(table.namespace == self._space(namespace))
+        ordered = query.order_by(table.version, table.at, table.id)
+        return self._read(lambda c: [(row.id, row.version, row.replies) for row in c.execute(ordered)])
 
     def reflection_replies(self, reflection_id: str, *, namespace: Namespace | None = None) -> JsonValue:
         """The model's raw replies of one reflection of a namespace (default the ledger's own); None if it is unknown there."""

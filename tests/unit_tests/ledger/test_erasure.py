@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from langchain_reflect import Ledger
-from langchain_reflect.errors import ClaimLost, EpisodeErased, EpisodeNotFound, InvalidInput, LessonNotFound
+from langchain_reflect.errors import ClaimLost, EpisodeErased, EpisodeNotFound, InvalidInput, LessonNotFound, RevisionConflict
 from langchain_reflect.ledger import tables
 from langchain_reflect.ledger.claims import Claim, Closing, Ending
 from langchain_reflect.types import (
@@ -24,6 +24,7 @@ from langchain_reflect.types import (
     LessonEdit,
     LessonText,
     ReflectionReport,
+    Review,
     Revision,
     RolloutGroup,
     Step,
@@ -56,6 +57,14 @@ def a_lesson(lesson_id, *episodes, said=BLOCK, tasks=()):
     )
 
 
+def a_review(actor, lesson_id, said=BLOCK, **fields):
+    """A question that quotes what is to be erased, wherever it can."""
+    edit = LessonEdit(kind="revise", lesson_id=lesson_id, text=LessonText(when=said, do=said), reason=said)
+    return Review(
+        id=f"V-{actor}-{lesson_id}", kind="edit", lessons=(lesson_id,), edit=edit, actor=actor, reason=said, answer=said, **fields
+    )
+
+
 def judge(ledger, number, said=BLOCK, **fields):
     ledger.record_outcome(UUID(int=number), **({"reward": 0, "feedback": said, "detail": {"d": said}, "key": "a"} | fields))
 
@@ -71,7 +80,8 @@ def reflect_on(ledger, report_id, *numbers, lessons=(), said=BLOCK, end="done"):
     report = ReflectionReport(id=report_id, groups=1, edits=edits, errors=(said,), usage=Usage(calls=2, tokens_in=9))
     ending = Ending(Claim(job.id, job.fence), end, rollouts, said)
     closing_ = Closing(report=report, namespace=("default",), endings=[ending], replies={"raw": [said]})
-    ledger.append_revisions([Revision(lesson=x, kind="add", actor=report_id, reason=said) for x in lessons], closing=closing_)
+    revisions = [Revision(lesson=x, kind="add", actor=report_id, reason=said) for x in lessons]
+    ledger.append_revisions(revisions, asked=[a_review(report_id, x.id, said) for x in lessons], closing=closing_)
     embedded = [t for x in lessons for t in (x.key_text(), *x.tasks)] + [r.episode.task for r in rollouts]
     ledger.put_vectors("e", {t: np.ones(4, dtype=np.float32) for t in embedded})
 
@@ -104,7 +114,7 @@ def full(ledger, number=1, **reflected):
 @pytest.mark.parametrize("end", ["done", "parked", "failed"])
 def test_nothing_of_a_forgotten_episode_is_left_anywhere(either, end):
     full(either, end=end)
-    assert {"episodes", "outcomes", "lessons", "revisions", "reflections", "jobs", "episode_metadata"} <= holding(either)
+    assert {"episodes", "outcomes", "lessons", "revisions", "reviews", "reflections", "jobs", "episode_metadata"} <= holding(either)
     erased = either.forget(episode=UUID(int=1))
     assert holding(either) == set()
     assert (erased.episodes, erased.trajectories, erased.outcomes, erased.exposures, erased.reflections) == (1, 1, 2, 1, 1)
@@ -227,7 +237,9 @@ def test_a_lesson_that_rests_on_others_too_stays_without_the_erased_task(either)
     shared = shared.model_copy(update={"examples": (Example(input=BLOCK, output=BLOCK),)})
     reflect_on(either, "R-1", 1, 2, lessons=[shared], said=plain)
     reworded = shared.model_copy(update={"revision": 2, "do": "do it well"})
-    either.append_revisions([Revision(lesson=reworded, kind="revise", actor="dana")])
+    general = a_review("C-1", "L-1", plain)
+    quoting = general.model_copy(update={"edit": LessonEdit(kind="add", tasks=(f"task 1 {BLOCK}",), merged=("L-1",))})
+    either.append_revisions([Revision(lesson=reworded, kind="revise", actor="dana")], asked=[quoting])
     version = either.lessons_version()
     erased = either.forget(episode=UUID(int=1))
     assert (erased.lessons, erased.changed) == ((), ("L-1",))
@@ -422,3 +434,52 @@ def test_outcomes_whose_episode_never_came_go_with_their_time(either):
     assert either.orphans() == 1
     assert either.forget(before=datetime(2100, 1, 1, tzinfo=UTC)).outcomes == 1
     assert either.orphans() == 0
+
+
+@pytest.mark.parametrize("state", ["open", "approved", "rejected"])
+def test_reviews_go_with_the_lesson_they_quote_and_with_the_reflection_that_asked(either, state):
+    full(either)
+    either.save_episode(an_episode(2, "plain"))
+    judge(either, 2, "plain")
+    reflect_on(either, "R-2", 2, lessons=[a_lesson("L-2", 2, said="plain")], said="plain")
+    asked = [a_review("R-9", "L-1", state=state), a_review("R-1", "L-2", state=state)]
+    either.append_revisions([], asked=asked)
+    both = a_review("R-9", "L-2", "plain").model_copy(
+        update={"id": "V-both", "kind": "contradiction", "lessons": ("L-1", "L-2"), "reason": BLOCK}
+    )
+    either.append_revisions([], asked=[both])
+    either.forget(episode=UUID(int=1))
+    assert [r.id for r in either.reviews(state=None)] == ["V-R-2-L-2"]
+    assert holding(either) == set()
+    assert either.verify() == []
+
+
+def test_what_was_forgotten_is_in_no_past_and_no_journal(either):
+    full(either)
+    either.forget(lesson="L-1")
+    assert (either.journal(), either.journal(until=now()), either.lesson_facts().shown) == ([], [], {})
+    assert either.is_erased("L-1")
+    assert not either.is_erased("L-2")
+
+
+def test_a_decision_after_the_lesson_was_forgotten_brings_nothing_back(either):
+    full(either)
+    (review,) = either.reviews()
+    said = either.lesson("L-1").model_copy(update={"revision": 2})
+    either.forget(lesson="L-1")
+    before = everything(either)
+    decided = review.model_copy(update={"state": "approved", "by": "dana"})
+    assert not either.decide(decided, [Revision(lesson=said, kind="revise", actor="R-1")])
+    with pytest.raises(RevisionConflict):
+        either.append_revisions([], decided=[decided])
+    assert everything(either) == before
+
+
+def test_a_consolidation_that_quotes_an_episodes_lesson_is_scrubbed_with_it(either):
+    either.save_episode(Episode(id=UUID(int=1), task=CANARY))
+    either.save_episode(Episode(id=UUID(int=2), task="other"))
+    report = ReflectionReport(id="C-00000000000a", groups=1, errors=(f"cluster {CANARY}",))
+    either.append_revisions([], closing=Closing(report=report, namespace=("default",), replies=[CANARY], about=[UUID(int=1), UUID(int=2)]))
+    assert either.forget(episode=UUID(int=1)).reflections == 1
+    assert holding(either) == set()
+    assert either.due() == 0, "to be quoted is not to be reflected on"

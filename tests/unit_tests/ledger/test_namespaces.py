@@ -18,7 +18,7 @@ from sqlalchemy import select
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.ledger import Ledger, tables
 from langchain_reflect.ledger.claims import Claim, Closing, Ending
-from langchain_reflect.types import Episode, Exposure, Lesson, ReflectionReport, Revision, Rollout, RolloutGroup, Step
+from langchain_reflect.types import SERVABLE, Episode, Exposure, Lesson, ReflectionReport, Review, Revision, Rollout, RolloutGroup, Step
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = [
@@ -59,6 +59,7 @@ class Ids:
     run: UUID = field(default_factory=uuid4)
     lesson: str = field(default_factory=lambda: f"L-{uuid4().hex}")
     reflection: str = field(default_factory=lambda: f"R-{uuid4().hex}")
+    review: str = field(default_factory=lambda: f"V-{uuid4().hex}")
     job: str = field(default_factory=lambda: f"J-{uuid4().hex}")
     task: str = "of nobody"
 
@@ -90,6 +91,10 @@ def a_lesson(ids, space, revision=1):
     return Revision(lesson=lesson, kind="add" if revision == 1 else "revise", actor="human", at=EARLY)
 
 
+def a_review(ids, space, **fields):
+    return Review(id=ids.review, namespace=space, kind="edit", lessons=(ids.lesson,), actor=ids.reflection, at=EARLY, **fields)
+
+
 def a_rollout(ids, space, outcomes=()):
     return Rollout(episode=an_episode(ids, space), outcomes=tuple(o.model_copy(update={"episode_id": ids.episode}) for o in outcomes))
 
@@ -111,7 +116,7 @@ def furnish(ledger, space):
     ending = Ending(Claim(job.id, job.fence), "parked", problem="nonsense")
     closing = Closing(ReflectionReport(id=ids.reflection), namespace=space, endings=[ending], seen=rollouts, replies=[ids.task])
     revision = a_lesson(ids, space)
-    ledger.append_revisions([revision], closing=closing)
+    ledger.append_revisions([revision], asked=[a_review(ids, space)], closing=closing)
     ledger.put_vectors("E", {revision.lesson.key_text(): np.ones(2, np.float32)})
     return replace(ids, job=job.id)
 
@@ -185,6 +190,22 @@ BY_ID = {
     "lessons": [lambda ledger, space, x: ledger.lessons(ids=[x.lesson], namespace=space)],
     "revisions": [lambda ledger, space, x: ledger.revisions(x.lesson, namespace=space)],
     "vectors": [lambda ledger, space, x: ledger.vectors("E", ids=[x.lesson], namespace=space)],
+    "journal": [
+        lambda ledger, space, x: ledger.journal(actor=x.reflection, namespace=space),
+        lambda ledger, space, x: [r.lesson.id for r in ledger.journal(namespace=space) if r.lesson.id == x.lesson],
+        lambda ledger, space, x: ledger.journal(after=a_lesson(x, ("default",)), namespace=space) != [],
+    ],
+    "reviews": [
+        lambda ledger, space, x: ledger.reviews(ids=[x.review], state=None, namespace=space),
+        lambda ledger, space, x: ledger.reviews(lesson_id=x.lesson, namespace=space),
+    ],
+    "review": [lambda ledger, space, x: ledger.review(x.review, namespace=space)],
+    "decide": [
+        lambda ledger, space, x: ledger.decide(a_review(x, space, state="approved", by="dana")),
+        lambda ledger, space, x: ledger.decide(a_review(x, space, state="rejected", by="dana"), [a_lesson(x, space, revision=2)]),
+    ],
+    "is_erased": [lambda ledger, space, x: ledger.is_erased(x.lesson, namespace=space)],
+    "knows_reflection": [lambda ledger, space, x: ledger.knows_reflection(x.reflection, namespace=space)],
     "reflection_replies": [lambda ledger, space, x: ledger.reflection_replies(x.reflection, namespace=space)],
     "rollouts": [lambda ledger, space, x: ledger.rollouts(episodes=[x.episode], namespace=space)],
     "claim": [lambda ledger, space, x: ledger.claim("me", episodes=[x.episode], namespace=space)],
@@ -208,6 +229,7 @@ BY_ID = {
     ],
     "append_revisions": [
         lambda ledger, space, x: ledger.append_revisions([a_lesson(x, space, revision=2)]),
+        lambda ledger, space, x: ledger.append_revisions([], decided=[a_review(x, space, state="approved", by="dana")]),
         lambda ledger, space, x: ledger.append_revisions(
             [], closing=Closing(ReflectionReport(id=f"R-{uuid4().hex}"), namespace=space, seen=[a_rollout(x, space, seen_of(ledger, x))])
         ),
@@ -236,8 +258,29 @@ BY_NAMESPACE = {
     ],
     "exposures": [(lambda ledger, space: [e.lesson_id for e in ledger.exposures(namespace=space)], lambda mine: [mine.lesson])],
     "lessons": [(lambda ledger, space: [x.id for x in ledger.lessons(namespace=space)], lambda mine: [mine.lesson])],
+    "journal": [
+        (lambda ledger, space: [r.lesson.id for r in ledger.journal(namespace=space)], lambda mine: [mine.lesson]),
+        (lambda ledger, space: len(ledger.journal(namespace=space, until=datetime.now(UTC))), lambda _: 1),
+        (lambda ledger, space: ledger.journal(namespace=space, after=ledger.journal(namespace=space)[-1]), lambda _: []),
+    ],
+    "reviews": [(lambda ledger, space: [r.id for r in ledger.reviews(namespace=space)], lambda mine: [mine.review])],
+    "lesson_facts": [
+        (lambda ledger, space: dict(ledger.lesson_facts(namespace=space).shown), lambda mine: {mine.lesson: 1}),
+        (lambda ledger, space: dict(ledger.lesson_facts(namespace=space).judged), lambda mine: {mine.lesson: 1}),
+        (lambda ledger, space: ledger.lesson_facts(namespace=space).orphans, lambda _: 0),
+    ],
+    "lesson_count": [(lambda ledger, space: ledger.lesson_count(namespace=space, statuses=SERVABLE), lambda _: 1)],
+    "unembedded": [
+        (lambda ledger, space: ledger.unembedded("another", namespace=space, statuses=SERVABLE), lambda mine: [mine.lesson]),
+        (lambda ledger, space: ledger.unembedded("E", namespace=space, statuses=SERVABLE), lambda _: []),
+    ],
     "vectors": [(lambda ledger, space: [v.lesson_id for v in ledger.vectors("E", namespace=space)], lambda mine: [mine.lesson])],
     "jobs": [(lambda ledger, space: [j.id for j in ledger.jobs(namespace=space)], lambda mine: [mine.job])],
+    "reflection_records": [
+        (lambda ledger, space: [r[0] for r in ledger.reflection_records(namespace=space)], lambda mine: [mine.reflection]),
+    ],
+    "seen_tasks": [(lambda ledger, space: ledger.seen_tasks(space, "agent", limit=9), lambda mine: [(mine.episode, mine.task)])],
+    "is_spent": [(lambda ledger, space: ledger.is_spent(space, daily_calls=1, daily_tokens=1), lambda _: False)],
     "reflections": [(lambda ledger, space: [r.id for r in ledger.reflections(namespace=space)], lambda mine: [mine.reflection])],
     "free": [(lambda ledger, space: ledger.free(namespace=space), lambda _: 1)],
     "claim": [
@@ -269,6 +312,7 @@ OF_ALL = {
     ),  # the file, not what is in it
     *("sweep", "trim", "due", "job_counts"),  # the operator's, over all namespaces
     *("lessons_version", "lessons_changed_since"),  # of an index, which is over all namespaces and checks each hit
+    *("adopt_vectors", "drop_vectors"),  # of an embedder, which is one for all
     *("missing_texts", "put_vectors", "text_vectors"),  # by text, which the caller has
     *("renew", "give_back", "drop"),  # a claim is a right that `claim` handed out
 }
@@ -411,6 +455,7 @@ def test_what_is_no_namespace_is_in_no_noun(space):
         lambda: an_episode(Ids(), space),
         lambda: Lesson(id="L-1", when="w", do="d", namespace=space),
         lambda: RolloutGroup(key="k", namespace=space, graph="agent", task="t", rollouts=()),
+        lambda: a_review(Ids(), space),
     ):
         with pytest.raises(ValueError, match="namespace"):
             make()
