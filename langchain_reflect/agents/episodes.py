@@ -20,6 +20,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.errors import GraphDrained, GraphInterrupt, ParentCommand
 
 from langchain_reflect.agents.placement import Placement
+from langchain_reflect.recording.fingerprint import fingerprint_of
 from langchain_reflect.recording.messages import read_messages
 from langchain_reflect.recording.plain import Clean, clean_text, describe_error, plain
 from langchain_reflect.recording.task import messages_of
@@ -86,6 +87,8 @@ class OpenEpisode:
     earlier: Episode | None = None
     """That row, once it has been read."""
     forked_from: UUID | None = None
+    graph_hash: str = ""
+    """Hash of the graph's nodes and edges, if they are known."""
     children: int = 0
     """Episodes of wrapped graphs inside this one, so far."""
 
@@ -210,6 +213,7 @@ def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Expos
         parent_id=episode.parent.id if episode.parent else None,
         run_ids=(episode.run_id,) if episode.resumed and episode.run_id not in (None, episode.id) else (),
         forked_from=episode.forked_from,
+        fingerprint=fingerprint_of(episode.tape.first, graph=episode.graph_hash, messages=messages_of(output), clean=clean),
         metadata={
             clean_text(key, clean): plain(value, clean) for key, value in episode.metadata.items() if not str(key).startswith(_INTERNAL)
         },
@@ -233,6 +237,7 @@ def joined(earlier: Episode, later: Episode) -> Episode:
             "metadata": earlier.metadata | later.metadata,
             "run_ids": earlier.run_ids + tuple(run_id for run_id in later.run_ids if run_id not in earlier.run_ids),
             "forked_from": earlier.forked_from or later.forked_from,
+            "fingerprint": earlier.fingerprint or later.fingerprint,
         }
     )
 

@@ -167,7 +167,7 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         call = new_id()
         name = getattr(request.model, "model_name", None) or getattr(request.model, "model", None) or type(request.model).__name__
         given = [*([request.system_message] if request.system_message else []), *request.messages]
-        episode.tape.start("model", call, None, name=str(name), metadata=None, given=given)
+        episode.tape.start("model", call, None, name=str(name), metadata=None, given=given, tools=request.tools)
         return call
 
     def _call_failed(self, episode: OpenEpisode, call: UUID, error: BaseException) -> None:

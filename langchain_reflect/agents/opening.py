@@ -47,6 +47,7 @@ class About:
         resumes: Whether the input continues a thread instead of asking something new.
         saver: The graph's own checkpoint saver, if it is one.
         episode_id: Id of an episode that was opened before, maybe by another process.
+        graph_hash: Of the graph's nodes and edges, if they are known.
     """
 
     graph: str
@@ -57,6 +58,7 @@ class About:
     resumes: bool = False
     saver: object = None
     episode_id: UUID | None = None
+    graph_hash: str = ""
 
 
 class AboutFields(TypedDict, total=False):
@@ -70,6 +72,7 @@ class AboutFields(TypedDict, total=False):
     resumes: bool
     saver: object
     episode_id: UUID | None
+    graph_hash: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,7 @@ class Opener:
             run_id=root,
             resumed=about.episode_id is not None or (parent is not None and parent.resumed),
             tape=Tape(root if about.traced else None),
+            graph_hash=about.graph_hash,
         )
         for known_as in {chosen, root} - {None}:
             self.shared.remember_space(known_as, episode.namespace)

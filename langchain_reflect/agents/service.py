@@ -220,7 +220,7 @@ class AgentService:
                 episode.earlier = episode.earlier or self.ledger.episode(episode.id, namespace=episode.namespace)
                 stored = joined(episode.earlier, stored)
         if last:
-            episode.tape.events, episode.earlier = [], None
+            episode.tape.events, episode.tape.first, episode.earlier = [], None, None
         return stored, exposures
 
     def _judge(self, episode: OpenEpisode, verify: Verify, _: Episode) -> None:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 from langchain_core.language_models import BaseChatModel
@@ -9,10 +10,12 @@ from langchain_core.runnables import Runnable
 
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.wrap import reflected
+from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.settings import PerGraph
 
 if TYPE_CHECKING:
     from langchain_reflect.agents.middleware import ReflectMiddleware
+    from langchain_reflect.recall.tool import LessonSearch
 
 R = TypeVar("R", bound=Runnable[Any, Any])
 M = TypeVar("M", bound=BaseChatModel)
@@ -75,6 +78,22 @@ class WaysIn(ABC):
 
         return lesson_aware(model, where=where)
 
+    def search_tool(self, **per_graph: Unpack[PerGraph]) -> "LessonSearch":
+        """A tool `search_lessons(query, k)` for models that look lessons up themselves; it never raises into the agent.
+
+        A search makes no exposures, since no chance decides what a model looks for. In a wrapped run it searches the run's namespace; a
+        run that is held out finds nothing, and lessons that were withheld from the run stay so.
+
+        Args:
+            **per_graph: `namespace`, `floor`, and `max_tokens` (default 600), as for `wrap`.
+        """
+        from langchain_reflect.agents.searching import reach_of
+        from langchain_reflect.recall.tool import LessonSearch
+
+        service = self._service({"max_tokens": 600, **per_graph}, None)
+        own = per_graph.get("namespace")
+        return LessonSearch(recaller=self.recaller, policy=service.policy, reach=partial(reach_of, own, service.namespace))
+
     def retrieve_node(self, *, graph: str = "agent", task: Callable[[Any], str] | None = None, **per_graph: Unpack[PerGraph]) -> Any:
         """A node for a hand-made `StateGraph` that writes `lessons` (text) and `episode_id` into the state."""
         from langchain_reflect.agents.nodes import retrieve_node
@@ -86,6 +105,9 @@ class WaysIn(ABC):
         from langchain_reflect.agents.nodes import record_node
 
         return record_node(self._service(per_graph, None), graph=graph, task=task)
+
+    recaller: Recaller
+    """Finds lessons for a task."""
 
     @abstractmethod
     def _service(self, per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None) -> AgentService:

@@ -27,6 +27,7 @@ from langchain_reflect.agents.placement import Where, restore
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.view import Inject, NodeChoice, View, ViewOptions, clone, innermost, is_reflected, view_nodes
 from langchain_reflect.errors import InvalidInput
+from langchain_reflect.recording.fingerprint import graph_hash
 from langchain_reflect.recording.tracer import AsyncEpisodeHandler, EpisodeHandler
 
 __all__ = ["collect_episodes", "current_episode", "forced", "reflected"]
@@ -46,6 +47,7 @@ class Reflection:
     metadata: bool
     bare: Any
     """The object as it was before wrapping."""
+    graph_hash: str = ""
 
     def config_for(self, config: RunnableConfig | None, episode: OpenEpisode, handler: EpisodeHandler, *, run_id: bool) -> RunnableConfig:
         """The run's config with our handler, our mark and our run id; what the caller gave stays unchanged."""
@@ -109,7 +111,7 @@ def reflected(
             metadata=metadata,
         )
         return cast("R", graph.model_copy(update={"bound": again}))
-    reflection = Reflection(service, options, name, task, verifier, metadata, graph)
+    reflection = Reflection(service, options, name, task, verifier, metadata, graph, graph_hash(graph))
     if isinstance(graph, PregelProtocol):
         more = {"nodes": view_nodes(graph, options)} if isinstance(graph, Pregel) else {}
         return cast("R", clone(graph, _reflected_class(type(graph)), _reflection=reflection, **more))
@@ -200,6 +202,7 @@ class Reflected:
             "traced": self._is_local(),
             "resumes": given is None or isinstance(given, Command),
             "saver": getattr(self, "checkpointer", None),
+            "graph_hash": reflection.graph_hash,
         }
 
     def _watch(self, episode: OpenEpisode, kwargs: Mapping[str, Any]) -> Callable[[Any], Any] | None:

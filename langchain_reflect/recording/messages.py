@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.recording.plain import Clean, clean_text, message_fields, plain, text_of
 from langchain_reflect.recording.trajectory import strip_block
-from langchain_reflect.types import Episode, Namespace, Outcome, Step
+from langchain_reflect.types import Episode, Fingerprint, Namespace, Outcome, Step
 
 _ROLES: Final = {
     "human": "user",
@@ -99,6 +99,7 @@ def read_row(
         result=_last_answer(steps),
         steps=steps,
         model=model,
+        fingerprint=Fingerprint(model=model) if model else None,
         metadata={**metadata, "defects": sorted(set(defects))} if defects else metadata,
         **({} if at is None else {"started_at": at}),
     )

@@ -17,6 +17,7 @@ from langchain_core.outputs import LLMResult
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent
 from langgraph.errors import GraphBubbleUp
 
+from langchain_reflect.recording.fingerprint import FirstCall, offered
 from langchain_reflect.recording.plain import describe_error
 from langchain_reflect.recording.trajectory import Event, EventKind
 
@@ -38,6 +39,8 @@ class Tape:
         self.events: list[Event] = []
         self.output: Any = None
         self.interrupted = False
+        self.first: FirstCall | None = None
+        """What the run's first model call was given: it tells which version of the agent acts."""
         self.left_out = 0
         """Events from the middle of a very long run that were dropped."""
         self._open: dict[UUID, Event] = {}
@@ -56,10 +59,13 @@ class Tape:
         name: str,
         metadata: Mapping[str, Any] | None,
         given: Any,
+        tools: Sequence[Any] | None = None,
     ) -> None:
         """A call begins."""
         if self.is_muted(run_id, parent):
             return
+        if kind == "model" and self.first is None:
+            self.first = FirstCall(name, given, tools)
         place = str((metadata or {}).get("langgraph_checkpoint_ns") or "")
         self._open[run_id] = Event(kind, run_id, name, place, perf_counter(), given)
 
@@ -144,7 +150,8 @@ class EpisodeHandler(GraphCallbackHandler):
     ) -> Any:
         """A chat model is called."""
         name = _model_name(serialized, metadata, kwargs)
-        self.tape.start("model", run_id, parent_run_id, name=name, metadata=metadata, given=list(messages[0]) if messages else [])
+        given, tools = list(messages[0]) if messages else [], offered(kwargs)
+        self.tape.start("model", run_id, parent_run_id, name=name, metadata=metadata, given=given, tools=tools)
 
     def on_llm_start(
         self,

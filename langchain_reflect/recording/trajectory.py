@@ -16,8 +16,8 @@ from pydantic import JsonValue
 from langchain_reflect.recording.plain import Clean, clean_text, plain, text_of, tool_calls
 from langchain_reflect.types import Step, Usage
 
-BLOCK: Final = re.compile(r"\s*<lessons\b[^>]*>.*?</lessons>\s*", re.DOTALL)
-"""The block of lessons as recall renders it, with the white space around it."""
+_OPENING: Final = re.compile(r"<lessons\b[^<>]*>")
+_CLOSING: Final = "</lessons>"
 
 EventKind = Literal["model", "tool", "node"]
 
@@ -39,10 +39,16 @@ class Event:
 
 
 def strip_block(text: str) -> str:
-    """The text without our own block of lessons."""
-    if "<lessons" not in text:
+    """The text without our own blocks of lessons and the white space around them. Takes time in proportion to the text's length."""
+    outside, at = [], 0
+    while (opening := _OPENING.search(text, at)) and (end := text.find(_CLOSING, opening.end())) >= 0:
+        outside.append(text[at : opening.start()])
+        at = end + len(_CLOSING)
+    if not outside:
         return text
-    return BLOCK.sub(lambda found: "\n\n" if found.start() > 0 and found.end() < len(text) else "", text)
+    first, *middle = outside
+    parts = [first.rstrip(), *(part.strip() for part in middle), text[at:].lstrip()]
+    return "\n\n".join(part for part in parts if part)
 
 
 def steps_of(events: Sequence[Event], clean: Clean = str, *, left_out: int = 0) -> tuple[Step, ...]:

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.recording.messages import read_messages, read_row
-from langchain_reflect.types import Step
+from langchain_reflect.types import Fingerprint, Step
 
 CHAT = [
     {"role": "system", "content": "Be brief."},
@@ -169,3 +169,9 @@ def test_texts_are_cleaned_before_they_are_kept():
     assert "order 7" not in episode.model_dump_json()
     assert outcome is not None
     assert outcome.feedback == "order # lost"
+
+
+def test_of_an_imported_agent_only_the_model_is_known():
+    row = {"messages": [{"role": "user", "content": "Which?"}]}
+    assert read_row({**row, "model": "m"})[0].fingerprint == Fingerprint(model="m")
+    assert read_row(row)[0].fingerprint is None

@@ -1,3 +1,4 @@
+import time
 from uuid import uuid4
 
 import pytest
@@ -95,3 +96,11 @@ def test_every_text_is_cleaned():
 
 def test_paths_name_the_graphs_around_a_node():
     assert [path_of(place) for place in ("", "model:1", "research:1|search:2", "a:1|2|b:3|c:4")] == ["", "", "research", "a/b"]
+
+
+@pytest.mark.parametrize("piece", ["<lessons>", "<lessons ", "<lessons>a</lessons>", " <lessons"])
+def test_hostile_texts_are_stripped_in_no_time(piece):
+    text = piece * (1_000_000 // len(piece)) + " " * 100_000
+    started = time.process_time()
+    strip_block(text)
+    assert time.process_time() - started < 2.0
