@@ -66,6 +66,8 @@ LONGEST_LIFE = 0.4
 WAIT = 30.0
 """Seconds that a run of the agent may wait for the ledger; by default it goes on after 0.3 s, and its episode is written behind it."""
 LEASE = timedelta(seconds=1.5)
+POLICY = ReflectionPolicy(lease=LEASE, near=0.99, alike=0.99, same=0.99, max_lessons=None)
+"""Each call's lesson is another one, so the curator is never asked, and none is retired for another."""
 DRAIN = 300.0
 """Most seconds for a worker to drain what the killed ones have left."""
 WORDS = 16
@@ -206,7 +208,7 @@ def act(tell: Tell, *, url: str, folder: Path) -> None:
 
 def work(tell: Tell, *, url: str, folder: Path, calls: Path) -> None:
     """A worker, until it is told to stop."""
-    with _learner(url, folder, model=_model(calls), reflection=ReflectionPolicy(lease=LEASE)) as learner:
+    with _learner(url, folder, model=_model(calls), reflection=POLICY) as learner:
         worker = Worker(learner, poll=0.1)
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
         tell(READY)
@@ -215,7 +217,7 @@ def work(tell: Tell, *, url: str, folder: Path, calls: Path) -> None:
 
 def drain(_: Tell, *, url: str, folder: Path, calls: Path) -> None:
     """A worker that is not killed works off all that is left, also what the killed ones hold until their leases end."""
-    with _learner(url, folder, model=_model(calls), reflection=ReflectionPolicy(lease=LEASE)) as learner:
+    with _learner(url, folder, model=_model(calls), reflection=POLICY) as learner:
         worker, deadline = Worker(learner, poll=0.1), time.monotonic() + DRAIN
         while time.monotonic() < deadline:
             worker.run(until_idle=True)

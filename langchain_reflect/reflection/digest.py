@@ -1,20 +1,21 @@
 """Trajectories become short texts for a prompt. Pure.
 
 What tells most stays: the first and the last steps, every error, and the first step at which a bad rollout left the path of a good one. The
-middle is left out and counted. All rollouts of a group share one hard budget.
+middle is left out and counted. All rollouts of a group share one hard budget; what a short one does not need goes to the longer ones.
 """
 
-import json
-import re
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
+from statistics import median_low
 from typing import Final
 
-from pydantic import JsonValue
+from langchain_reflect.lessons.counting import estimate_tokens
+from langchain_reflect.reflection.quoting import NONE, Quotes
+from langchain_reflect.reflection.reading import Line, lines_of
+from langchain_reflect.types import Episode
 
-from langchain_reflect.types import Episode, Step
-
-_BLOCK: Final = re.compile(r"<lessons\b[^>]*>.*?(?:</lessons>|\Z)|</?lessons\b[^>]*>?", re.DOTALL | re.IGNORECASE)
 _HEAD: Final = 2
 _TAIL: Final = 3
 _LINE: Final = 600
@@ -22,93 +23,29 @@ _LINE: Final = 600
 _SHORT_LINE: Final = 120
 _MISSES: Final = 5
 """After so many steps without room the rest is not tried."""
-_MIN_QUOTE: Final = 20
-"""A shorter text of a lesson may stand in a trajectory by chance."""
+_SLOW_MS: Final = 1000.0
+_SLOW_TIMES: Final = 3.0
+"""A step is slow if it took so many times as long as the typical step of its kind in the group."""
+_PARTED: Final = " [the first step that no good try took]"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One step as text."""
-
-    text: str
-    mark: str
-    """What the step did, without what differs from run to run: two rollouts diverge where their marks differ."""
-    failed: bool
-
-
-def tokens(text: str) -> int:
-    """A careful guess of a text's tokens: one per three bytes, which is more than tokenizers count for words and about right for code.
-
-    Args:
-        text: Any text.
-    """
-    return -(-len(text.encode("utf-8", "replace")) // 3)
-
-
-def digests(episodes: Sequence[Episode], *, good: Sequence[bool], budget: int, quoted: Iterable[str] = ()) -> list[str]:
+def digests(episodes: Sequence[Episode], *, good: Sequence[bool], budget: int, quotes: Quotes = NONE) -> list[str]:
     """What happened in each rollout of a group, in few words.
 
     Args:
         episodes: The rollouts' episodes.
         good: Whether each was among the better ones; divergence is told for the others.
-        budget: Most tokens (as `tokens` counts) of all digests together.
-        quoted: Texts of lessons that were shown; where an agent repeats one it is left out, so that we never learn from ourselves.
+        budget: Most tokens (as `estimate_tokens` counts) of all digests together.
+        quotes: Knows the lessons that were shown; where an agent repeats one it is left out, so that we never learn from ourselves.
 
     Returns:
-        One text per episode, in order; `""` for one without steps.
+        One text per episode, in order; `""` for one without steps, or for which there is no room.
     """
-    known = [q for q in quoted if len(q) >= _MIN_QUOTE]
-    paths = [lines_of(e, known) for e in episodes]
+    paths = [lines_of(episode) for episode in episodes]
     apart = [None if is_good else _leaves(path, paths, good) for path, is_good in zip(paths, good, strict=True)]
-    share = budget // max(1, sum(bool(path) for path in paths))
-    return [_fit(path, at, share) for path, at in zip(paths, apart, strict=True)]
-
-
-def lines_of(episode: Episode, quoted: Sequence[str] = ()) -> list[Line]:
-    """The steps of an episode that say something, as text, without our own block and without the task itself.
-
-    Args:
-        episode: With its steps.
-        quoted: Texts of lessons, left out wherever they stand.
-    """
-    lines: list[Line] = []
-    pending: set[str] = set()
-    for step in episode.steps:
-        for line in _lines(step, pending):
-            text = without_lessons(line.text, quoted)
-            if text.strip() and not _is_task(text, episode.task):
-                lines.append(Line(text.strip(), line.mark, line.failed))
-    return lines
-
-
-def answer_of(episode: Episode) -> str:
-    """What the agent gave in the end, as text: the last message of a chat, or the result as it is.
-
-    Args:
-        episode: With its result, or else its steps.
-    """
-    result = episode.result
-    if isinstance(result, dict) and "messages" in result:
-        result = next((_said(m) for m in reversed(_messages(result["messages"])) if _said(m)), None)
-    elif isinstance(result, dict) and len(result) == 1:
-        result = next(iter(result.values()))
-    if result is None:
-        outputs = (s.output for s in reversed(episode.steps) if s.kind == "model" and isinstance(s.output, dict))
-        result = next((_said(output) for output in outputs), None)
-    return without_lessons(result if isinstance(result, str) else "" if result is None else _json(result)).strip()
-
-
-def without_lessons(text: str, quoted: Sequence[str] = ()) -> str:
-    """A text without our own block, and without sentences of lessons that it quotes.
-
-    Args:
-        text: Any text.
-        quoted: Texts of the lessons.
-    """
-    text = _BLOCK.sub("", text)
-    for quote in quoted:
-        text = text.replace(quote, "[a lesson]")
-    return text
+    slow = _slow(paths)
+    sheets = [_Sheet(path, at, quotes, slow) for path, at in zip(paths, apart, strict=True)]
+    return _shared_out(sheets, budget)
 
 
 def cut(text: str, limit: int) -> str:
@@ -125,117 +62,165 @@ def cut(text: str, limit: int) -> str:
     return f"{text[: limit - tail - 3]} … {text[len(text) - tail :]}"
 
 
-def _lines(step: Step, pending: set[str]) -> Iterable[Line]:
-    """Lines of one step; `pending` holds the calls whose arguments a model's line has already shown."""
-    if step.kind == "message":
-        yield Line(f"{step.name}: {_text(step.output)}", step.name, failed=False)
-    elif step.kind == "model":
-        yield from (_heard(m) for m in _messages(step.input))
-        calls = _calls(step.output)
-        pending.update(calls)
-        said = _text(step.output.get("content")) if isinstance(step.output, dict) else _text(step.output)
-        parts = [*([said] if said.strip() else []), *(f"-> {call}" for call in calls)]
-        if parts or step.error:
-            yield Line(f"agent: {' '.join(parts)}{_error(step)}", f"agent {_json(calls) if calls else said}", bool(step.error))
-    else:
-        call = _call(step.name, step.input)
-        shown = step.name if call in pending else call
-        yield Line(f"{step.kind} {shown}: {_text(step.output)}{_error(step)}", f"{call} {bool(step.error)}", bool(step.error))
+@dataclass(slots=True)
+class _Sheet:
+    """One rollout's lines, of which the most telling are chosen while there is room; keeps count of their tokens."""
+
+    path: Sequence[Line]
+    apart: int | None
+    """Index of the first step that no good rollout took."""
+    quotes: Quotes
+    slow: Mapping[str, float]
+    chosen: dict[int, str] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+    """Indices of the chosen lines."""
+    told: dict[int, str] = field(default_factory=dict)
+    """Lines that were looked at, without quotes."""
+    used: int = 0
+    """Tokens of the chosen lines and of the gaps between them, each with its line break."""
+    fails: list[int] = field(default_factory=list)
+    """Failed lines before each index."""
+
+    def __post_init__(self) -> None:
+        self.fails = list(accumulate((line.failed for line in self.path), initial=0))
+        self.used = self._gap_cost(-1, len(self.path))
+
+    def fill(self, budget: int) -> str:
+        """The text, of at most so many tokens."""
+        if self.used > budget:
+            return ""
+        telling = self._telling()
+        self._place(telling, budget, [_SHORT_LINE])
+        self._place(telling, budget, [_LINE])
+        self._place((at for at in range(len(self.path)) if at not in self.chosen), budget, [_LINE, _SHORT_LINE])
+        return self.text()
+
+    def text(self) -> str:
+        """The chosen lines, numbered, with counts of what is left out."""
+        lines: list[str] = []
+        before = -1
+        for at in self.order:
+            lines += [gap for gap in [self._gap(before, at)] if gap]
+            lines.append(self.chosen[at])
+            before = at
+        return "\n".join([*lines, *(gap for gap in [self._gap(before, len(self.path))] if gap)])
+
+    def _place(self, indices: Iterable[int], budget: int, limits: Sequence[int]) -> None:
+        misses = 0
+        for at in indices:
+            if not any(self._put(at, limit, budget) for limit in limits):
+                misses += 1
+                if misses > _MISSES:
+                    return
+
+    def _put(self, at: int, limit: int, budget: int) -> bool:
+        """Put the line in, or in a longer form, if there is room."""
+        form = self._form(at, limit)
+        before, after = self._around(at)
+        if at in self.chosen:
+            more = estimate_tokens(form) - estimate_tokens(self.chosen[at])
+        else:
+            more = estimate_tokens(form) + 1 + self._gap_cost(before, at) + self._gap_cost(at, after) - self._gap_cost(before, after)
+        if self.used + more > budget:
+            return False
+        if at not in self.chosen:
+            insort(self.order, at)
+        self.chosen[at] = form
+        self.used += more
+        return True
+
+    def _around(self, at: int) -> tuple[int, int]:
+        """The chosen lines before and after."""
+        place = bisect_left(self.order, at)
+        after = place + (place < len(self.order) and self.order[place] == at)
+        return self.order[place - 1] if place else -1, self.order[after] if after < len(self.order) else len(self.path)
+
+    def _form(self, at: int, limit: int) -> str:
+        line = self.path[at]
+        if at not in self.told:
+            self.told[at] = cut(self.quotes.left_out(line.text), _LINE)
+        return f"{at + 1}. {cut(self.told[at], limit)}{_latency(line, self.slow)}{_PARTED if at == self.apart else ''}"
+
+    def _gap(self, before: int, after: int) -> str:
+        count = after - before - 1
+        failed = self.fails[after] - self.fails[before + 1]
+        errors = f", {failed} of them error{'s' if failed > 1 else ''}" if failed else ""
+        return f"[{count} step{'s' if count > 1 else ''} left out{errors}]" if count else ""
+
+    def _gap_cost(self, before: int, after: int) -> int:
+        gap = self._gap(before, after)
+        return estimate_tokens(gap) + 1 if gap else 0
+
+    def _telling(self) -> list[int]:
+        """Indices of the lines that tell something, the most telling first."""
+        last = len(self.path) - 1
+        parted = [] if self.apart is None else [self.apart]
+        errors = [at for at in range(last, -1, -1) if self.path[at].failed]
+        edges = [*range(last, max(last - _TAIL, -1), -1), *range(min(_HEAD, len(self.path)))]
+        around = [at + step for at in parted for step in (-1, 1)]
+        return list(dict.fromkeys(at for at in [last, *parted, 0, *errors, *edges, *around] if 0 <= at <= last))
 
 
-def _heard(message: Mapping[str, JsonValue]) -> Line:
-    role = str(message.get("role") or "message")
-    content = _text(message.get("content"))
-    return Line(f"{role}: {content}" if role != "system" else f"system: {cut(content, _SHORT_LINE)}", role, failed=False)
+def _shared_out(sheets: Sequence[_Sheet], budget: int) -> list[str]:
+    """Fill the sheets within one budget: the smallest first, each with an equal share of what is left."""
+    texts = [""] * len(sheets)
+    needs = [_need(sheet, budget) for sheet in sheets]
+    waiting = sorted((at for at, sheet in enumerate(sheets) if sheet.path), key=lambda at: needs[at])
+    for place, at in enumerate(waiting):
+        texts[at] = sheets[at].fill(budget // (len(waiting) - place))
+        budget -= estimate_tokens(texts[at])
+    return texts
 
 
-def _messages(given: JsonValue) -> list[dict[str, JsonValue]]:
-    return [m for m in given if isinstance(m, dict)] if isinstance(given, list) else []
-
-
-def _calls(output: JsonValue) -> list[str]:
-    calls = output.get("tool_calls") if isinstance(output, dict) else None
-    return [_call(str(c.get("name")), c.get("args")) for c in calls if isinstance(c, dict)] if isinstance(calls, list) else []
-
-
-def _call(name: str, args: JsonValue) -> str:
-    return f"{name}({'' if args in (None, {}) else args if isinstance(args, str) else _json(args)})"
-
-
-def _said(message: Mapping[str, JsonValue]) -> str:
-    return _text(message.get("content")).strip() or ", ".join(_calls(dict(message)))
-
-
-def _text(value: JsonValue) -> str:
-    if isinstance(value, list):
-        parts = [part.get("text") if isinstance(part, dict) else part for part in value]
-        if all(isinstance(part, str) for part in parts):
-            return "\n".join(str(part) for part in parts)
-    return value if isinstance(value, str) else "" if value is None else _json(value)
-
-
-def _error(step: Step) -> str:
-    return f" ERROR {step.error}" if step.error else ""
-
-
-def _is_task(text: str, task: str) -> bool:
-    return " ".join(text.partition(": ")[2].split()) == " ".join(task.split())
+def _need(sheet: _Sheet, most: int) -> int:
+    """About how many tokens the whole path would take, at most `most`: four characters each are enough to tell short from long."""
+    need = 0
+    for line in sheet.path:
+        need += min(len(line.text), _LINE) // 4 + 3
+        if need >= most:
+            return most
+    return need
 
 
 def _leaves(path: Sequence[Line], paths: Sequence[Sequence[Line]], good: Sequence[bool]) -> int | None:
-    """Index of the first step that no good rollout took: where the longest way shared with one of them ends."""
-    shared = [_shared(path, other) for other, is_good in zip(paths, good, strict=True) if is_good and other]
-    at = max(shared, default=len(path))
-    return at if at < len(path) and len(path) > 1 else None
+    """Index of the first step that no good rollout took: where the longest way shared with one of them ends.
+
+    What was done is compared, not how it was said, unless nobody did anything but talk.
+    """
+    others = [other for other, is_good in zip(paths, good, strict=True) if is_good and other]
+    by_word = not any(line.act for line in path) or not any(line.act for other in others for line in other)
+    mine = _marks(path, by_word=by_word)
+    shared = [_shared([mark for _, mark in mine], [mark for _, mark in _marks(other, by_word=by_word)]) for other in others]
+    if not shared or len(path) <= 1:
+        return None
+    most = max(shared)
+    if most < len(mine):
+        return mine[most][0]
+    stopped = any(len(_marks(other, by_word=by_word)) > most for other in others)
+    return mine[-1][0] + 1 if stopped and mine and mine[-1][0] + 1 < len(path) else None
 
 
-def _shared(one: Sequence[Line], other: Sequence[Line]) -> int:
+def _marks(path: Sequence[Line], *, by_word: bool) -> list[tuple[int, str]]:
+    """Index and mark of the lines that can tell two ways apart."""
+    if by_word:
+        return [(at, " ".join(line.text.casefold().split())) for at, line in enumerate(path) if line.kind == "model"]
+    return [(at, line.act) for at, line in enumerate(path) if line.act]
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
     pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (a, b) in pairs if a.mark != b.mark), min(len(one), len(other)))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _fit(path: Sequence[Line], apart: int | None, budget: int) -> str:
-    """The most telling lines for which there is room, in order, with counts of what is left out."""
-    chosen: dict[int, str] = {}
-    misses = 0
-    for at in _by_weight(path, apart):
-        forms = (_marked(path[at], limit, parted=at == apart) for limit in (_LINE, _SHORT_LINE))
-        fits = (form for form in forms if tokens(_join({**chosen, at: form}, len(path))) <= budget)
-        if form := next(fits, None):
-            chosen[at] = form
-        elif (misses := misses + 1) > _MISSES:
-            break
-    text = _join(chosen, len(path)) if path else ""
-    return text if tokens(text) <= budget else ""
+def _slow(paths: Sequence[Sequence[Line]]) -> dict[str, float]:
+    """Milliseconds from which a step of each kind is slow in this group."""
+    times: dict[str, list[float]] = {}
+    for line in (line for path in paths for line in path if line.latency_ms is not None):
+        times.setdefault(line.kind, []).append(line.latency_ms or 0.0)
+    return {kind: max(_SLOW_MS, _SLOW_TIMES * median_low(found)) for kind, found in times.items()}
 
 
-def _by_weight(path: Sequence[Line], apart: int | None) -> list[int]:
-    """Indices of the lines, the most telling first."""
-    last = len(path) - 1
-    first = [last, *([apart] if apart is not None else []), 0]
-    errors = [i for i in range(last, -1, -1) if path[i].failed]
-    edges = [*range(last, max(last - _TAIL, -1), -1), *range(min(_HEAD, len(path)))]
-    around = [i for i in ((apart or 0) - 1, (apart or 0) + 1) if apart is not None and 0 <= i <= last]
-    wanted = [*first, *errors, *edges, *around, *range(len(path))]
-    return list(dict.fromkeys(i for i in wanted if 0 <= i <= last))
-
-
-def _marked(line: Line, limit: int, *, parted: bool) -> str:
-    note = " [the first step that no good try took]" if parted else ""
-    return cut(line.text, limit) + note
-
-
-def _join(chosen: Mapping[int, str], count: int) -> str:
-    lines, before = [], -1
-    for at in sorted(chosen):
-        lines += [*_gap(at - before - 1), f"{at + 1}. {chosen[at]}"]
-        before = at
-    return "\n".join([*lines, *_gap(count - before - 1)])
-
-
-def _gap(count: int) -> list[str]:
-    return [f"[{count} step{'s' if count > 1 else ''} left out]"] if count else []
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _latency(line: Line, slow: Mapping[str, float]) -> str:
+    took = line.latency_ms
+    is_slow = took is not None and (took >= slow[line.kind] or (line.failed and took >= _SLOW_MS))
+    return f" ({took / 1000:.1f} s)" if took is not None and is_slow else ""

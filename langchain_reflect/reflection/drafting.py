@@ -16,17 +16,20 @@ from langchain_core.messages import BaseMessage
 from pydantic import JsonValue
 
 from langchain_reflect.lessons.safety import clean_text, leak
-from langchain_reflect.reflection.digest import answer_of, digests, without_lessons
+from langchain_reflect.reflection.digest import digests
 from langchain_reflect.reflection.feedback import advice_of, examples_of, expected_of, family
 from langchain_reflect.reflection.grouping import select
 from langchain_reflect.reflection.outages import Outage
 from langchain_reflect.reflection.policy import ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts, contrast_messages
+from langchain_reflect.reflection.quoting import NONE, QUOTE, Quotes, quotes_of
+from langchain_reflect.reflection.reading import answer_of
 from langchain_reflect.reflection.schemas import DraftAnswer, DraftsAnswer
 from langchain_reflect.reflection.structured import Reply, UnfitReply
 from langchain_reflect.types import AppliedEdit, Lesson, LessonDraft, LessonEdit, LessonText, Rollout, RolloutGroup, Usage
 
 _ALIKE: Final = 0.7
+_SURPLUS: Final = "more lessons than were asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,23 @@ class Question:
     rollouts: Mapping[str, Rollout]
     example: str = ""
     """The worked example's answer that stands in the prompt."""
+    quotes: Quotes = NONE
+    """Knows the lessons that were shown in these rollouts."""
 
     def problem(self, answer: DraftsAnswer) -> str | None:
         """What to tell the model if none of its drafts holds."""
         problems = [refusal(draft, self) for draft in answer.lessons]
         return problems[0] if problems and None not in problems else None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was said to one question."""
+
+    labels: Mapping[str, UUID]
+    """Which episode each label in the question means."""
+    replies: tuple[JsonValue, ...]
+    """The model's answers as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +74,9 @@ class Studied:
     interrupted: bool = False
     """Whether the gate was stopped; the group stays due."""
     usage: Usage = field(default_factory=Usage)
-    replies: tuple[JsonValue, ...] = ()
-    """The model's answers as they came."""
+    asked: tuple[Asked, ...] = ()
+    kept: tuple[str, ...] | None = None
+    """The advice of the drafts that a gate kept; None: there was no gate, or it did not come to an end."""
 
 
 def questions(
@@ -78,15 +94,15 @@ def questions(
     shown = select(group.rollouts, policy.group_size)
     good = _better(shown, policy)
     known = [lessons[i] for i in dict.fromkeys(i for r in shown for i in r.episode.shown) if i in lessons]
-    quoted = [part for lesson in known for part in (lesson.when, lesson.do)]
-    texts = digests([r.episode for r in shown], good=good, budget=policy.digest_tokens, quoted=quoted)
-    answers = [without_lessons(answer_of(r.episode), quoted) for r in shown]
+    quotes = quotes_of(known, tasks=[r.episode.task for r in shown])
+    texts = digests([r.episode for r in shown], good=good, budget=policy.digest_tokens, quotes=quotes)
+    answers = [quotes.left_out(answer_of(r.episode)) for r in shown]
     asked = []
     for turn in range(policy.drafts if gated else 1):
         order = _order(len(shown), turn)
         tries = [(f"R{n}", shown[at], texts[at], answers[at]) for n, at in enumerate(order, 1)]
         messages = contrast_messages(prompts, tries, good=[good[at] for at in order], lessons=known, most=1 if gated else policy.max_drafts)
-        asked.append(Question(messages, {label: rollout for label, rollout, _, _ in tries}, prompts.example_answer))
+        asked.append(Question(messages, {label: rollout for label, rollout, _, _ in tries}, prompts.example_answer, quotes))
     return asked
 
 
@@ -109,17 +125,18 @@ def conclude(
     """
     drafts: dict[str, LessonDraft] = {}
     refused: list[AppliedEdit] = []
+    most = 1 if gated else policy.max_drafts
     for question, reply in asked:
-        answers = reply.value.lessons[: 1 if gated else policy.max_drafts] if isinstance(reply, Reply) else []
-        for answer in answers:
-            draft, problem = _draft(answer, question), refusal(answer, question)
+        answers = reply.value.lessons if isinstance(reply, Reply) else []
+        for at, answer in enumerate(answers):
+            draft, problem = _draft(answer, question), _SURPLUS if at >= most else refusal(answer, question)
             if problem is None:
                 drafts.setdefault(plain(draft.do), draft)
             else:
                 refused.append(not_applied(draft, problem))
     failures = [reply for _, reply in asked if isinstance(reply, UnfitReply)]
     if gated or (refused and not drafts):
-        drafts = _with_feedback(drafts, group)
+        drafts = _with_feedback(drafts, group, asked[0][0].quotes if asked else NONE)
     failed = len(failures) == len(asked) and not drafts
     return Studied(
         group=index,
@@ -128,7 +145,7 @@ def conclude(
         parked=str(failures[0]) if failed else None,
         outage=next((f.outage for f in failures if f.outage), None) if failed else None,
         usage=sum((reply.usage for _, reply in asked), Usage()),
-        replies=tuple(raw for _, reply in asked for raw in reply.raw),
+        asked=tuple(Asked({label: r.episode.id for label, r in q.rollouts.items()}, tuple(reply.raw)) for q, reply in asked),
     )
 
 
@@ -141,6 +158,8 @@ def refusal(answer: DraftAnswer, question: Question) -> str | None:
     """
     if not _cited(answer, question):
         return f"it cites none of the tries {', '.join(question.rollouts)}"
+    if QUOTE in answer.do or QUOTE in answer.when:
+        return f"it repeats {QUOTE!r}, which stands for words that are left out"
     if plain(answer.do) in plain(question.example):
         return "it repeats the example of the prompt"
     if any(_alike(answer.do, r.episode.task) for r in question.rollouts.values()):
@@ -225,9 +244,9 @@ def _alike(one: str, other: str) -> bool:
     return SequenceMatcher(a=plain(one).split(), b=plain(other).split(), autojunk=False).ratio() >= _ALIKE
 
 
-def _with_feedback(drafts: dict[str, LessonDraft], group: RolloutGroup) -> dict[str, LessonDraft]:
+def _with_feedback(drafts: dict[str, LessonDraft], group: RolloutGroup, quotes: Quotes) -> dict[str, LessonDraft]:
     """The feedback itself first, unless a draft says literally the same."""
-    advice = advice_of(group.rollouts)
+    advice = advice_of(group.rollouts, quotes=quotes)
     if advice is None:
         return drafts
     advice = advice.model_copy(update={"examples": examples_of(group.rollouts)})

@@ -13,7 +13,8 @@ from typing import Final
 from pydantic import JsonValue
 
 from langchain_reflect.lessons.safety import leak
-from langchain_reflect.reflection.digest import answer_of, without_lessons
+from langchain_reflect.reflection.quoting import NONE, QUOTE, Quotes
+from langchain_reflect.reflection.reading import answer_of
 from langchain_reflect.reflection.schemas import LONG, SHORT, shorten
 from langchain_reflect.types import Example, LessonDraft, LessonText, Rollout, source_rank
 
@@ -33,19 +34,20 @@ _QUOTED: Final = re.compile(r"""(["'`“]).+?["'`”](?!\w)""")
 _NUMBERED: Final = re.compile(r"#?\b\w*\d[\w.,:/-]*\w|\b\d\b")
 
 
-def advice_of(rollouts: Sequence[Rollout]) -> LessonDraft | None:
+def advice_of(rollouts: Sequence[Rollout], *, quotes: Quotes = NONE) -> LessonDraft | None:
     """The feedback on a group as one piece of advice, or None if no trusted feedback holds for other tasks too.
 
-    Sentences that only repeat one task's answer or ids are left out.
+    Sentences that only repeat one task's answer or ids, or a lesson that was shown, are left out.
 
     Args:
         rollouts: Rollouts of one group.
+        quotes: Knows the lessons that were shown.
     """
     answers, tasks = [answer_of(r.episode) for r in rollouts], [r.episode.task for r in rollouts]
     when = family(tasks)
     kept: dict[str, list[Rollout]] = {}
     for rollout in sorted(rollouts, key=lambda r: 1.0 if r.reward is None else r.reward):
-        for sentence in _sentences(rollout):
+        for sentence in _sentences(rollout, quotes):
             if not _EXPECTED.search(sentence) and leak(LessonText(when="", do=sentence), answers=answers, tasks=tasks) is None:
                 kept.setdefault(sentence, []).append(rollout)
     fitting = _first_that_fit(kept)
@@ -95,10 +97,10 @@ def family(tasks: Sequence[str]) -> str:
     return "tasks like: " + shorten(" ".join(shared if len(words) >= _MIN_WORDS else masked[0]), SHORT - 12)
 
 
-def _sentences(rollout: Rollout) -> list[str]:
+def _sentences(rollout: Rollout, quotes: Quotes) -> list[str]:
     trusted = sorted((o for o in rollout.outcomes if o.feedback and source_rank(o.source) <= _TRUSTED), key=lambda o: source_rank(o.source))
-    texts = (" ".join(without_lessons(o.feedback or "").split()) if "\n" not in (o.feedback or "") else o.feedback or "" for o in trusted)
-    return [" ".join(s.split()) for text in texts for s in _SENTENCE.split(text) if s.strip()]
+    texts = (quotes.left_out(o.feedback or "") for o in trusted)
+    return [" ".join(s.split()) for text in texts for s in _SENTENCE.split(text) if s.strip() and QUOTE not in s]
 
 
 def _first_that_fit(sentences: Iterable[str]) -> list[str]:

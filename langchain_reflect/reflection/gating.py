@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from langchain_reflect.lessons.safety import suspicion
-from langchain_reflect.reflection.drafting import Studied, not_applied
+from langchain_reflect.reflection.drafting import Studied, not_applied, plain
 from langchain_reflect.reflection.policy import Gate, GateVerdict
 from langchain_reflect.types import RolloutGroup
 
@@ -24,7 +24,7 @@ def gated(gate: Gate, group: RolloutGroup, studied: Studied) -> Studied:
     unsafe = tuple(d for d in studied.drafts if suspicion(d))
     tried = tuple(d for d in studied.drafts if not suspicion(d))
     if not tried:
-        return studied
+        return replace(studied, kept=())
     try:
         verdict = gate(group, tried)
     except InterruptedError:
@@ -34,7 +34,7 @@ def gated(gate: Gate, group: RolloutGroup, studied: Studied) -> Studied:
     lost = [(draft, at) for at, draft in enumerate(tried) if at != verdict.best]
     refused = [not_applied(draft, _score(verdict, at)) for draft, at in lost]
     best = () if verdict.best is None else (tried[verdict.best],)
-    return replace(studied, drafts=(*best, *unsafe), refused=(*studied.refused, *refused))
+    return replace(studied, drafts=(*best, *unsafe), refused=(*studied.refused, *refused), kept=tuple(plain(d.do) for d in best))
 
 
 def _score(verdict: GateVerdict, at: int) -> str:

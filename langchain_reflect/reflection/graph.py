@@ -1,5 +1,7 @@
 """The graph itself: load -> contrast (one per group, in parallel) -> curate -> check -> commit.
 
+If somebody else changed the lessons meanwhile, the drafts are compared with them once more: from commit back to curate.
+
 An ordinary compiled graph: it can be traced, streamed, checkpointed, and used as a node of another graph. Use one thread per reflection.
 """
 
@@ -19,10 +21,13 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reflection.curation import Curator
+from langchain_reflect.reflection.grouping import ready_groups
 from langchain_reflect.reflection.leases import LeaseKeeper
 from langchain_reflect.reflection.models import resolve_model
-from langchain_reflect.reflection.nodes import check, commit, contrast, curate, load, new_id, one_per_group
-from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
+from langchain_reflect.reflection.nodes import again_if_overtaken, check, commit, contrast, curate, load, new_id, one_per_group
+from langchain_reflect.reflection.own_parts import check_callable, check_kind
+from langchain_reflect.reflection.policy import Gate, Grouping, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.reflection.state import Parts, ReflectionInput, ReflectionOutput, ReflectionState
 from langchain_reflect.types import Namespace, ReflectionReport
@@ -40,6 +45,8 @@ def build_reflection_graph(
     policy: ReflectionPolicy = _POLICY,
     gate: Gate | None = None,
     prompts: Prompts = _PROMPTS,
+    grouping: Grouping = ready_groups,
+    curator: Curator | None = None,
     leases: LeaseKeeper | None = None,
 ) -> ReflectionGraph:
     """The graph that turns rollouts and rewards into lessons.
@@ -51,6 +58,8 @@ def build_reflection_graph(
         policy: When a group is ready, and what becomes of its drafts.
         gate: Tries several drafts and keeps the best or none, where tasks can be run again.
         prompts: What the model is asked.
+        grouping: Finds the groups that are ready among judged rollouts.
+        curator: Says how a draft goes together with lessons near to it, in place of the model.
         leases: Keeps the jobs that the graph takes from others while it runs; default one of its own.
 
     Returns:
@@ -61,9 +70,13 @@ def build_reflection_graph(
         InvalidInput: The name of the model cannot be used.
         MissingExtra: Its provider's package is not installed.
     """
-    parts = Parts(
-        resolve_model(model), book, ledger, policy, prompts, leases or LeaseKeeper(ledger, policy.lease, policy.max_failures), gate
-    )
+    check_kind("policy", policy, ReflectionPolicy)
+    check_kind("prompts", prompts, Prompts)
+    check_callable("grouping", grouping)
+    if curator is not None:
+        check_callable("curator", curator)
+    held = leases or LeaseKeeper(ledger, policy.lease, policy.max_failures)
+    parts = Parts(resolve_model(model), book, ledger, policy, prompts, held, gate, grouping, curator)
     graph = StateGraph(ReflectionState, input_schema=ReflectionInput, output_schema=ReflectionOutput)
     graph.add_node("load", load(parts))
     graph.add_node("contrast", contrast(parts))
@@ -75,7 +88,7 @@ def build_reflection_graph(
     graph.add_edge("contrast", "curate")
     graph.add_edge("curate", "check")
     graph.add_edge("check", "commit")
-    graph.add_edge("commit", END)
+    graph.add_conditional_edges("commit", again_if_overtaken, ["curate", END])
     return graph.compile(name="reflection")
 
 

@@ -1,20 +1,22 @@
-"""Judged rollouts become groups that are worth a reflection. Pure, and independent of the order of its input."""
+"""Judged rollouts become groups that are worth a reflection. Pure, and independent of the order of its input.
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+A task's rollouts make one group, unless one version of the agent has enough of them to be compared among themselves (`policy.mix`). What
+the others have left then stays due: it makes a group of its own if it is ready by itself, else it joins the task's group once the first
+one has been reflected on. So nothing is lost, and each reflection has news.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, TypeVar
+from typing import Literal
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
-
+from langchain_reflect.reflection.clustering import Cluster, Vector, age, clusters
 from langchain_reflect.reflection.policy import ReflectionPolicy
-from langchain_reflect.types import Namespace, Rollout, RolloutGroup
+from langchain_reflect.reflection.versions import by_agent
+from langchain_reflect.types import Rollout, RolloutGroup
 
 Reason = Literal["contrast", "feedback", "failures", "age"]
-Vector = NDArray[np.float32]
-K = TypeVar("K", bound=Hashable)
-_TASK_LETTERS: Final = 80
+Part = Sequence[Rollout]
 
 
 def ready_groups(
@@ -24,30 +26,35 @@ def ready_groups(
     policy: ReflectionPolicy,
     now: datetime,
 ) -> list[RolloutGroup]:
-    """The groups that have something to teach, those with the oldest rollouts first.
+    """The groups that have something to teach, those with the oldest news first.
 
     Args:
-        rollouts: Rollouts of any namespaces and graphs; those without any judgement are passed over.
+        rollouts: Rollouts of any namespaces and graphs; those without any judgement are passed over. Those without news only give context.
         vectors: Normalised embedding of the task by episode id. Tasks without a key are grouped by it, those without a vector by text.
         policy: When a group is ready.
         now: The time by which age is told.
 
     Returns:
-        Groups with all their judged rollouts; `select` picks the ones to show.
+        Groups with their judged rollouts, and of those that a reflection knows already at most `policy.siblings`; `select` picks the ones
+        to show. No rollout is in two of them.
     """
-    judged = {r.episode.id: r for r in rollouts if (r.reward is not None or r.feedback) and r.episode.status != "running"}
-    ordered = sorted(judged.values(), key=_age)
-    groups = []
-    for (namespace, graph), members in _by(ordered, lambda r: (r.episode.namespace, r.episode.graph)):
-        for key, same in _same_task(members, vectors or {}, policy.similar):
-            reason = why_ready(same, policy=policy, now=now)
-            if reason is not None:
-                groups.append(_group(key, namespace, graph, same, reason))
-    return sorted(groups, key=lambda g: (_age(g.rollouts[0]), g.key))
+    judged = [r for r in rollouts if is_judged(r)]
+    found = []
+    for cluster in clusters(judged, vectors or {}, policy.similar):
+        for part in _parts(cluster.rollouts, policy, now):
+            reason = why_ready(part, policy=policy, now=now)
+            if reason is not None and has_news(part, policy):
+                found.append(_group(cluster, part, reason, policy))
+    return sorted(found, key=lambda g: (min(age(r) for r in g.rollouts if r.news != "none"), g.key))
+
+
+def is_judged(rollout: Rollout) -> bool:
+    """Whether a rollout may be learned from: it has ended, and something was said of it."""
+    return (rollout.reward is not None or bool(rollout.feedback)) and rollout.episode.status != "running"
 
 
 def why_ready(rollouts: Sequence[Rollout], *, policy: ReflectionPolicy, now: datetime) -> Reason | None:
-    """Why a group is worth a reflection now, or None.
+    """Why a group is worth a reflection, or None.
 
     A group in which every rollout succeeded is never: there is nothing to contrast, and praise is no correction.
 
@@ -69,84 +76,84 @@ def why_ready(rollouts: Sequence[Rollout], *, policy: ReflectionPolicy, now: dat
     return None
 
 
+def has_news(rollouts: Sequence[Rollout], policy: ReflectionPolicy) -> bool:
+    """Whether some of a group's rollouts say what a reflection on the others could not know.
+
+    One more success where successes are known says nothing, else tasks that mostly succeed would be reflected on again with each run. Nor
+    does one more failure of a task that always fails, unless it was corrected, or had been shown lessons.
+
+    Args:
+        rollouts: Judged rollouts of one task.
+        policy: What counts as failure, and which rewards differ.
+    """
+    known = [r.reward for r in rollouts if r.news == "none" and r.reward is not None]
+    return any(r.news == "changed" or (r.news == "new" and _tells(r, known, policy)) for r in rollouts)
+
+
+def _tells(rollout: Rollout, known: Sequence[float], policy: ReflectionPolicy) -> bool:
+    """Whether a new rollout says more than those whose rewards are given."""
+    if rollout.reward is None or rollout.feedback or not known:
+        return True
+    if rollout.reward >= max(known) + policy.spread or rollout.reward <= min(known) - policy.spread:
+        return True
+    always_fails = len(known) >= policy.min_rollouts and max(known) < policy.success
+    return rollout.reward < policy.success and (bool(rollout.episode.shown) or not always_fails)
+
+
 def select(rollouts: Sequence[Rollout], size: int) -> tuple[Rollout, ...]:
     """The rollouts that a prompt shows: the best two, the worst two and the median, best first.
+
+    Among equals those with news come first, then those with feedback, then the oldest.
 
     Args:
         rollouts: Judged rollouts of one group. One without a reward counts as a failure: somebody had to correct it.
         size: Most rollouts to take; sizes other than 5 take from both ends in turn, and an odd last one from the middle.
     """
-    ordered = sorted(rollouts, key=_rank)
-    if len(ordered) <= size:
-        return tuple(ordered)
+    best = sorted(rollouts, key=lambda r: (-_reward(r), *_rank(r)))
+    if len(best) <= size:
+        return tuple(best)
     ends = size // 2
-    middle = ordered[ends : len(ordered) - ends]
-    return (*ordered[:ends], *([middle[len(middle) // 2]] if size % 2 else []), *ordered[len(ordered) - ends :])
+    worst = sorted(best[ends:], key=lambda r: (_reward(r), *_rank(r)))[:ends]
+    chosen = {r.episode.id for r in (*best[:ends], *worst)}
+    between = [r.episode.id for r in best if r.episode.id not in chosen]
+    chosen.update([between[len(between) // 2]] if size % 2 else [])
+    return tuple(r for r in best if r.episode.id in chosen)
+
+
+def _parts(rollouts: Part, policy: ReflectionPolicy, now: datetime) -> list[Part]:
+    """What of a task's rollouts may form a group together; none of them twice."""
+    agents: list[Part] = [] if policy.mix == "always" else list(by_agent(rollouts))
+    if policy.mix == "never":
+        return agents
+    alone = [a for a in agents if why_ready(a, policy=policy, now=now) == "contrast" and has_news(a, policy)]
+    if not alone:
+        return [rollouts]
+    taken = {r.episode.id for a in alone for r in a}
+    rest = [r for r in rollouts if r.episode.id not in taken]
+    return [*alone, rest] if rest else alone
+
+
+def _group(cluster: Cluster, part: Part, reason: Reason, policy: ReflectionPolicy) -> RolloutGroup:
+    context = [r for r in part if r.news == "none"]
+    kept = {r.episode.id for r in select(context, policy.siblings)} if context else set()
+    shown = tuple(r for r in part if r.news != "none" or r.episode.id in kept)
+    task = shown[0].episode.task
+    return RolloutGroup(key=cluster.key, namespace=cluster.namespace, graph=cluster.graph, task=task, rollouts=shown, reason=reason)
 
 
 def _all_succeeded(rewards: Sequence[float], policy: ReflectionPolicy) -> bool:
     return min(rewards) >= policy.success and max(rewards) - min(rewards) < policy.spread
 
 
-def _rank(rollout: Rollout) -> tuple[float, bool, datetime, str]:
-    """Best first; among equals those with feedback, then the oldest."""
-    reward = -1.0 if rollout.reward is None else rollout.reward
-    return (-reward, not rollout.feedback, *_age(rollout))
+def _reward(rollout: Rollout) -> float:
+    return -1.0 if rollout.reward is None else rollout.reward
 
 
-def _age(rollout: Rollout) -> tuple[datetime, str]:
-    return rollout.episode.started_at, str(rollout.episode.id)
+def _rank(rollout: Rollout) -> tuple[bool, bool, datetime, str]:
+    return (rollout.news == "none", not rollout.feedback, *age(rollout))
 
 
 def _judged_at(rollouts: Iterable[Rollout]) -> datetime:
     """When the first of them was judged."""
     times = [o.observed_at for r in rollouts for o in r.outcomes] or [r.episode.started_at for r in rollouts]
     return min(times)
-
-
-def _same_task(rollouts: Sequence[Rollout], vectors: Mapping[UUID, Vector], similar: float) -> list[tuple[str, list[Rollout]]]:
-    """Rollouts of one graph by task: by key, else by meaning, else by text."""
-    keyed = [r for r in rollouts if r.episode.task_key is not None]
-    free = [r for r in rollouts if r.episode.task_key is None]
-    embedded = [r for r in free if r.episode.id in vectors]
-    plain = [r for r in free if r.episode.id not in vectors]
-    named = [(f"key:{key}", members) for key, members in _by(keyed, lambda r: r.episode.task_key)]
-    near = [(f"like:{_short(members[0])}", members) for members in _clusters(embedded, vectors, similar)]
-    exact = [(f"text:{_short(members[0])}", members) for _, members in _by(plain, lambda r: " ".join(r.episode.task.split()))]
-    return [*named, *near, *exact]
-
-
-def _clusters(rollouts: Sequence[Rollout], vectors: Mapping[UUID, Vector], similar: float) -> list[list[Rollout]]:
-    """Leader clustering: each rollout, oldest first, joins the nearest leader that is near enough, or becomes a leader."""
-    if not rollouts:
-        return []
-    tasks = {r.episode.task: vectors[r.episode.id] for r in reversed(rollouts)}
-    leaders = np.empty((len(tasks), len(next(iter(tasks.values())))), np.float32)
-    clusters: list[list[Rollout]] = []
-    place: dict[str, int] = {}
-    for rollout in rollouts:
-        task = rollout.episode.task
-        if task not in place:
-            scores = leaders[: len(clusters)] @ tasks[task]
-            place[task] = int(scores.argmax()) if scores.size and scores.max() >= similar else len(clusters)
-            if place[task] == len(clusters):
-                leaders[len(clusters)] = tasks[task]
-                clusters.append([])
-        clusters[place[task]].append(rollout)
-    return clusters
-
-
-def _short(rollout: Rollout) -> str:
-    return " ".join(rollout.episode.task.split())[:_TASK_LETTERS]
-
-
-def _by(rollouts: Sequence[Rollout], key: Callable[[Rollout], K]) -> list[tuple[K, list[Rollout]]]:
-    """Rollouts by key, in the order in which the keys first come."""
-    found: dict[K, list[Rollout]] = {}
-    for rollout in rollouts:
-        found.setdefault(key(rollout), []).append(rollout)
-    return list(found.items())
-
-
-def _group(key: str, namespace: Namespace, graph: str, rollouts: Sequence[Rollout], reason: Reason) -> RolloutGroup:
-    return RolloutGroup(key=key, namespace=namespace, graph=graph, task=rollouts[0].episode.task, rollouts=tuple(rollouts), reason=reason)

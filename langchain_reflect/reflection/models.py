@@ -20,7 +20,7 @@ def resolve_model(model: "BaseChatModel | str | None") -> "BaseChatModel":
         MissingExtra: The provider's package is not installed.
     """
     if model is None:
-        raise ModelMissing("reflection needs a chat model and none is set; pass Learner(model='provider:model') or set REFLECT_MODEL")
+        raise ModelMissing("reflection needs a chat model and none is set; pass model='provider:model' (`--model`) or set REFLECT_MODEL")
     if not isinstance(model, str):
         return model
     if not all(model.partition(":")):
@@ -32,5 +32,6 @@ def resolve_model(model: "BaseChatModel | str | None") -> "BaseChatModel":
     except ImportError as error:
         raise MissingExtra(f"model {model!r} needs a package that is not installed: {error}") from error
     except Exception as error:  # providers raise errors of their own for unknown names and missing keys
-        raise InvalidInput(f"model {model!r} cannot be made: {error}; expected a known provider and its key in the environment") from error
+        why = " ".join(str(error).split())[:200]
+        raise InvalidInput(f"model {model!r} cannot be made; expected a known provider and its key in the environment: {why}") from error
     return made

@@ -6,7 +6,6 @@ marks with a number that is new for each call and occurs nowhere in that text.
 """
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from string import Template
@@ -14,7 +13,12 @@ from typing import Final
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langchain_reflect.reflection.digest import cut, without_lessons
+from langchain_reflect.errors import InvalidInput, shown
+from langchain_reflect.reflection.digest import cut
+from langchain_reflect.reflection.fencing import defuse, fence_of
+from langchain_reflect.reflection.neighbours import Neighbour
+from langchain_reflect.reflection.quoting import Quotes, quotes_of, without_block
+from langchain_reflect.reflection.versions import agents_of, told
 from langchain_reflect.types import Lesson, LessonText, Rollout
 
 _CONTRAST_SYSTEM: Final = """\
@@ -63,18 +67,57 @@ $data
 </data-$nonce>
 
 How does the new lesson go together with the lessons of the book? Choose one action:
-- "MERGE": a lesson of the book says the same. "ids" names it; name more than one to make them one. The first one stays.
+- "MERGE": a lesson of the book says the same for the same condition. "ids" names it; name several to make them one, the first stays.
 - "REVISE": a lesson of the book is right but the new one makes it more exact. "ids" names it; give the whole new "when" and "do".
 - "RETIRE": a lesson of the book is shown wrong by the new one and must go. "ids" names it.
-- "ADD": the new lesson is about something else.
+- "CONFLICT": a lesson of the book says the opposite for the same condition, and nothing shows which is right. "ids" names it.
+- "ADD": the new lesson is about something else, or holds under another condition.
 - "NOOP": the new lesson is useless.
 Keep what is true only in a special case as a condition in "when" or "when_not".
 Answer with JSON only: {"action": "MERGE", "ids": ["$label"], "when": "", "do": "", "when_not": "", "reason": "..."}"""
 
 
+_FIELDS: Final = {
+    "contrast_system": (("nonce",), ()),
+    "contrast": (("nonce", "data"), ("question", "most", "label", "nothing")),
+    "curate_system": (("nonce",), ()),
+    "curate": (("nonce", "data"), ("label",)),
+}
+"""What a template must and may name."""
+
+
+def check_template(name: str, text: object, *, must: Sequence[str], may: Sequence[str] = ()) -> None:
+    """See that a template can be used.
+
+    Args:
+        name: Of the template, for the message.
+        text: The template.
+        must: Fields that it has to name.
+        may: Further fields that it can name.
+
+    Raises:
+        InvalidInput: It is no text, lacks a field, or names one that nothing fills.
+    """
+    fields = " ".join(f"${field}" for field in (*must, *may))
+    if not isinstance(text, str):
+        raise InvalidInput(f"{name}={shown(text)}; expected a text with the fields {fields}")
+    template = Template(text)
+    if not template.is_valid():
+        raise InvalidInput(f"{name} has a $ that begins no field; expected {fields}, and $$ for a dollar sign")
+    named = set(template.get_identifiers())
+    if missing := [field for field in must if field not in named]:
+        raise InvalidInput(f"{name} lacks ${missing[0]}; expected a text with the fields {fields}")
+    if unknown := sorted(named - {*must, *may}):
+        raise InvalidInput(f"{name} names ${unknown[0]}, which nothing fills; expected {fields}, and $$ for a dollar sign")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
-    """The templates of a reflection."""
+    """The templates of a reflection.
+
+    Raises:
+        InvalidInput: A template lacks a field that it needs, or names one that does not exist.
+    """
 
     contrast_system: str = _CONTRAST_SYSTEM
     """Knows `$nonce`."""
@@ -88,7 +131,11 @@ class Prompts:
     """Knows `$nonce`."""
     curate: str = _CURATE
     """Knows `$nonce`, `$data` and `$label` (id of a lesson)."""
-    version: str = "1"
+    version: str = "2"
+
+    def __post_init__(self) -> None:
+        for name, (must, may) in _FIELDS.items():
+            check_template(name, getattr(self, name), must=must, may=may)
 
     @property
     def hash(self) -> str:
@@ -125,10 +172,13 @@ def contrast_messages(
         nonce: Mark of the data; None makes a new one.
     """
     tasks = {r.episode.task for _, r, _, _ in tries}
-    shared = f"TASK: {cut(next(iter(tasks)), _TASK)}\n" if len(tasks) == 1 else ""
-    parts = [_try(*item, is_good=g, with_task=not shared) for item, g in zip(tries, good, strict=True)]
+    quotes = quotes_of(lessons, tasks=tasks)
+    shared = f"TASK: {cut(quotes.left_out(next(iter(tasks))), _TASK)}\n" if len(tasks) == 1 else ""
+    agents, several = agents_of([r for _, r, _, _ in tries]), told([r for _, r, _, _ in tries])
+    shown_tries = zip(tries, agents, good, strict=True)
+    parts = [_try(*item, quotes, agent=agent, is_good=g, with_task=not shared) for item, agent, g in shown_tries]
     known = "".join(f"\nLESSON {lesson.id}: {_said(lesson)}" for lesson in lessons)
-    data = shared + "\n".join(parts) + known
+    data = shared + (f"The tries were made by different agents.\n{several}\n" if several else "") + "\n".join(parts) + known
     fields = {
         "question": QUESTIONS[any(good) and not all(good)],
         "most": "one lesson" if most == 1 else f"one lesson, or {most} if there are two rules,",
@@ -143,19 +193,21 @@ def contrast_messages(
     return [system, shown, AIMessage(prompts.example_answer), human]
 
 
-def curate_messages(
-    prompts: Prompts, draft: LessonText, near: Sequence[tuple[str, LessonText]], *, nonce: str | None = None
-) -> list[BaseMessage]:
+def curate_messages(prompts: Prompts, draft: LessonText, near: Sequence[Neighbour], *, nonce: str | None = None) -> list[BaseMessage]:
     """The prompt that asks how a draft goes together with the lessons nearest to it.
 
     Args:
         prompts: The templates.
         draft: The new lesson.
-        near: Id and text of the lessons nearest to it.
+        near: What is near to it, at least one.
         nonce: Mark of the data; None makes a new one.
     """
-    data = "\n".join([f"NEW LESSON: {_said(draft)}", *(f"BOOK {i}: {_said(text)}" for i, text in near)])
-    return _messages(prompts.curate_system, prompts.curate, data, {"label": near[0][0]}, nonce)
+    data = "\n".join([f"NEW LESSON: {_said(draft)}", *(f"BOOK {n.name}{_kind(n)}: {_said(n.text)}" for n in near)])
+    return _messages(prompts.curate_system, prompts.curate, data, {"label": near[0].name}, nonce)
+
+
+def _kind(near: Neighbour) -> str:
+    return "" if near.related else " (from another kind of task)"
 
 
 _TASK: Final = 1200
@@ -164,11 +216,12 @@ _FEEDBACK: Final = 300
 _DETAIL: Final = 300
 
 
-def _try(label: str, rollout: Rollout, digest: str, answer: str, *, is_good: bool, with_task: bool) -> str:
+def _try(label: str, rollout: Rollout, digest: str, answer: str, quotes: Quotes, *, agent: str, is_good: bool, with_task: bool) -> str:
     score = "" if rollout.reward is None else f", score {rollout.reward:.2g}"
-    lines = [f"\n{label} ({'good' if is_good else 'bad'}{score})"]
+    made_by = f", agent {agent}" if agent else ""
+    lines = [f"\n{label} ({'good' if is_good else 'bad'}{score}{made_by})"]
     if with_task:
-        lines.append(f"task: {cut(rollout.episode.task, _TASK // 2)}")
+        lines.append(f"task: {cut(quotes.left_out(rollout.episode.task), _TASK // 2)}")
     said = cut(answer, _ANSWER)
     if digest and digest != f"1. agent: {said}":
         lines.append(f"steps:\n{digest}")
@@ -177,9 +230,9 @@ def _try(label: str, rollout: Rollout, digest: str, answer: str, *, is_good: boo
     if rollout.episode.shown:
         lines.append(f"had the lessons: {', '.join(rollout.episode.shown)}")
     if rollout.episode.error:
-        lines.append(f"error: {cut(rollout.episode.error, _ANSWER)}")
-    lines += [f"feedback: {cut(without_lessons(text), _FEEDBACK)}" for text in dict.fromkeys(rollout.feedback)]
-    lines += [f"detail: {cut(detail, _DETAIL)}" for detail in _details(rollout)]
+        lines.append(f"error: {cut(quotes.left_out(rollout.episode.error), _ANSWER)}")
+    lines += [f"feedback: {cut(without_block(text), _FEEDBACK)}" for text in dict.fromkeys(rollout.feedback)]
+    lines += [f"detail: {cut(without_block(detail), _DETAIL)}" for detail in _details(rollout)]
     return "\n".join(lines)
 
 
@@ -193,7 +246,6 @@ def _said(text: LessonText) -> str:
 
 
 def _messages(system: str, human: str, data: str, fields: dict[str, str], nonce: str | None) -> list[BaseMessage]:
-    while nonce is None or nonce in data:
-        nonce = secrets.token_hex(4)
-    known = {**fields, "nonce": nonce, "data": data}
+    harmless = defuse(data)
+    known = {**fields, "nonce": fence_of(harmless, nonce), "data": harmless}
     return [SystemMessage(Template(system).safe_substitute(known)), HumanMessage(Template(human).safe_substitute(known))]

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from pydantic import JsonValue
-
 from langchain_reflect.ledger.claims import Claim, Ending
+from langchain_reflect.reflection.drafting import Studied
 from langchain_reflect.reflection.outages import Outage
-from langchain_reflect.reflection.prompts import Prompts
-from langchain_reflect.reflection.state import CURATE, ReflectionState
+from langchain_reflect.reflection.state import ReflectionState
 from langchain_reflect.types import AppliedEdit, ReflectionReport, Rollout, Usage, now
 
 
@@ -19,40 +17,25 @@ def report_of(state: ReflectionState, applied: Sequence[AppliedEdit], failure: E
         applied: What the book made of the edits.
         failure: Why they could not be committed, if so.
     """
-    studied, groups = state.get("studied", []), state.get("groups", [])
+    studied, groups = _all(state), state.get("groups", [])
     refused = [edit for s in studied for edit in s.refused] + state.get("refused", [])
     outages = outages_of(state)
     ends = {at: "is tried again later" if at in outages else "is parked" for at in parked(state)}
     errors = [f"group {groups[at].key!r} {ends[at]}: {reason}" for at, reason in sorted(parked(state).items())]
     errors += [f"group {groups[at].key!r} stays due: its gate was interrupted" for at in sorted(interrupted(state))]
+    usage = sum((s.usage for s in studied), Usage()) + sum((j.usage for j in state.get("judged", [])), Usage())
     return ReflectionReport(
         id=state["id"],
         groups=len(groups),
         drafts=sum(len(s.drafts) + len(s.refused) for s in studied),
         edits=(*applied, *refused),
-        usage=sum((s.usage for s in studied), Usage()),
+        usage=usage,
         errors=(*errors, *([f"the edits could not be committed: {type(failure).__name__}: {failure}"] if failure else [])),
         seconds=(now() - state["started"]).total_seconds(),
         outages=len(outages),
         interrupted=len(interrupted(state)),
         retry_after=max((o.retry_after for o in outages.values() if o.retry_after is not None), default=None),
     )
-
-
-def replies_of(state: ReflectionState, prompts: Prompts) -> JsonValue:
-    """What the model said, group by group, with the wording it was asked in.
-
-    Args:
-        state: After curate.
-        prompts: What it was asked.
-    """
-    groups = state.get("groups", [])
-    said: list[JsonValue] = [
-        {"group": "curate" if s.group == CURATE else groups[s.group].key, "parked": s.parked, "replies": list(s.replies)}
-        for s in state.get("studied", [])
-        if s.replies or s.parked
-    ]
-    return {"prompts": {"version": prompts.version, "hash": prompts.hash}, "said": said}
 
 
 def endings(state: ReflectionState) -> list[Ending]:
@@ -90,7 +73,7 @@ def outages_of(state: ReflectionState) -> dict[int, Outage]:
     Args:
         state: After contrast.
     """
-    return {s.group: s.outage for s in state.get("studied", []) if s.outage is not None and s.group not in interrupted(state)}
+    return {s.group: s.outage for s in _all(state) if s.outage is not None and s.group not in interrupted(state)}
 
 
 def parked(state: ReflectionState) -> dict[int, str]:
@@ -99,7 +82,7 @@ def parked(state: ReflectionState) -> dict[int, str]:
     Args:
         state: After curate.
     """
-    return {s.group: s.parked for s in state.get("studied", []) if s.parked is not None and s.group not in interrupted(state)}
+    return {s.group: s.parked for s in _all(state) if s.parked is not None and s.group not in interrupted(state)}
 
 
 def interrupted(state: ReflectionState) -> set[int]:
@@ -109,3 +92,7 @@ def interrupted(state: ReflectionState) -> set[int]:
         state: After contrast.
     """
     return {s.group for s in state.get("studied", []) if s.interrupted}
+
+
+def _all(state: ReflectionState) -> list[Studied]:
+    return [*state.get("studied", []), *state.get("waiting", [])]

@@ -15,7 +15,11 @@ SHORT: Final = 160
 """Most characters of `title`, `when` and `when_not`."""
 LONG: Final = 240
 """Most characters of `do` and `why`."""
-_ONLY_LABELS: Final = re.compile(r"(?:\W*\bR\d+\b\W*(?:and\b)?)+", re.IGNORECASE)
+_ABSURD: Final = 10 * LONG
+"""A text longer than this is no sentence that ran over, but no answer."""
+_MOST: Final = 20
+"""More lessons of one answer than this are no answer."""
+_ONLY_LABELS: Final = re.compile(r"\W*(?:R\d+\b\W*(?:and\b\W*)?)+", re.IGNORECASE)
 """What small models put where a condition is asked for."""
 _NONE: Final = frozenset({"none", "n/a", "null", "nothing", "...", "-", "task", "tasks", "the task", "always"})
 
@@ -34,15 +38,28 @@ def shorten(text: str, limit: int) -> str:
 
 
 def _line(value: object, limit: int) -> str:
-    if isinstance(value, list):
-        value = "; ".join(str(item) for item in value)
-    text = "" if value is None else " ".join(clean(str(value)).split())
+    """One line of text; what says that there is nothing is empty."""
+    text = " ".join(clean(_said(value)).split())
     return "" if text.lower() in _NONE or _ONLY_LABELS.fullmatch(text) else shorten(text, limit)
+
+
+def _said(value: object) -> str:
+    if value is None or value is False or value in ([], {}):
+        return ""
+    parts = value if isinstance(value, list) else [value]
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) < len(parts):
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    if (length := sum(map(len, texts))) > _ABSURD:
+        raise ValueError(f"expected a short text, got {length} characters")
+    return "; ".join(texts)
 
 
 def _labels(value: object) -> list[str]:
     items = value if isinstance(value, list) else re.split(r"[,\s]+", value) if isinstance(value, str) else [] if value is None else [value]
-    return [str(item).strip(" \"'[]().") for item in items if str(item).strip()]
+    if any(isinstance(item, bool) or not isinstance(item, str | int) for item in items):
+        raise ValueError("expected labels such as R1")
+    return [label for item in items if (label := str(item).strip(" \"'[]()."))]
 
 
 Short = Annotated[str, BeforeValidator(lambda value: _line(value, SHORT))]
@@ -79,6 +96,13 @@ class DraftAnswer(_Answer):
         return LessonText(title=self.title, when=self.when or when, when_not=self.when_not, do=self.do, why=self.why)
 
 
+def _is_empty(lesson: dict[str, Any]) -> bool:
+    try:
+        return not _line(lesson.get("do"), LONG)
+    except ValueError:
+        return False  # it is wrong, and told so
+
+
 class DraftsAnswer(_Answer):
     """What a group of tries teaches; empty if nothing."""
 
@@ -97,8 +121,9 @@ class DraftsAnswer(_Answer):
         items = data.get("lessons")
         items = [items] if isinstance(items, dict) else items
         if isinstance(items, list):
-            full = [i for i in items if isinstance(i, dict) and _line(i.get("do"), LONG)]
-            items = full or items
+            if len(items) > _MOST:
+                raise ValueError(f"expected one or two lessons, got {len(items)}")
+            items = [i for i in items if not (isinstance(i, dict) and _is_empty(i))] or items
         return {**data, "lessons": items}
 
 
@@ -106,7 +131,8 @@ class CurateAnswer(_Answer):
     """How a new lesson goes together with the book."""
 
     action: Annotated[
-        Literal["ADD", "REVISE", "MERGE", "RETIRE", "NOOP"], BeforeValidator(lambda v: v.strip().upper() if isinstance(v, str) else v)
+        Literal["ADD", "REVISE", "MERGE", "RETIRE", "CONFLICT", "NOOP"],
+        BeforeValidator(lambda v: v.strip().upper() if isinstance(v, str) else v),
     ]
     ids: Labels = Field(default_factory=list, description="ids of lessons of the book")
     when: Short = ""

@@ -3,7 +3,7 @@
 import operator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from langchain_core.language_models import BaseChatModel
@@ -12,15 +12,14 @@ from typing_extensions import TypedDict
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.ledger.claims import Claim
 from langchain_reflect.lessons.book import LessonBook
-from langchain_reflect.reflection.curation import Proposal
+from langchain_reflect.lessons.calibration import likeness_of
+from langchain_reflect.reflection.curation import Curator, Judged, Measures, Proposal, measures_of
 from langchain_reflect.reflection.drafting import Studied
+from langchain_reflect.reflection.grouping import ready_groups
 from langchain_reflect.reflection.leases import LeaseKeeper
-from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
+from langchain_reflect.reflection.policy import Gate, Grouping, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.types import AppliedEdit, Lesson, Namespace, ReflectionReport, RolloutGroup
-
-CURATE: Final = -1
-"""Group index of what the curator cost."""
 
 
 class ReflectionInput(TypedDict, total=False):
@@ -41,10 +40,17 @@ class ReflectionState(ReflectionInput, total=False):
     started: datetime  # set by load, as all of the next
     claims: list[Claim]  # the right to end each group's job; empty if groups were given
     shown: dict[str, Lesson]  # lessons that were shown in some rollout
-    studied: Annotated[list[Studied], operator.add]  # contrast runs in parallel and appends; curate appends its own cost
+    studied: Annotated[list[Studied], operator.add]  # contrast runs in parallel and appends
+    read: int  # version of the book that curate compared with
+    compared: str  # digest of the lessons that it compared with
+    measures: Measures | None  # what curate went by; None if there was nothing to compare
+    judged: list[Judged]  # what the curator said
+    waiting: list[Studied]  # groups that have to wait, because it said nothing
     proposals: list[Proposal]  # set by curate, narrowed by check
-    refused: Annotated[list[AppliedEdit], operator.add]  # curate and check append
-    report: ReflectionReport  # set by commit
+    refused: list[AppliedEdit]  # set by curate, check appends
+    overtaken: int  # counted by commit: how often somebody changed the lessons meanwhile
+    ended: datetime  # set by commit, as the next
+    report: ReflectionReport
 
 
 class ReflectionOutput(TypedDict):
@@ -72,3 +78,11 @@ class Parts:
     prompts: Prompts
     leases: LeaseKeeper
     gate: Gate | None = None
+    grouping: Grouping = ready_groups
+    curator: Curator | None = None
+    """In place of the model."""
+
+    @property
+    def measures(self) -> Measures:
+        """The numbers that curation goes by; they are calibrated when an embedder is first used."""
+        return measures_of(self.policy, likeness_of(self.book.embedder, self.ledger))

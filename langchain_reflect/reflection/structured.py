@@ -1,36 +1,34 @@
 """A chat model answers with a schema, or says why it could not.
 
 The model's own structured output is used where it has one (a JSON schema that constrains decoding if it offers that, else a tool call); a
-model that has none is asked for JSON in text, which is what the prompts ask for anyway. The raw answer is read here in every case, so that
-all models get the same leniency. An answer that does not fit is sent back once with the error; after that `UnfitReply` carries it.
+model that has none is asked for JSON in text, which is what the prompts ask for anyway. The raw answer is read in every case, so that all
+models get the same leniency. An answer that does not fit is sent back once with the error; after that `UnfitReply` carries it.
 
 The dialogue itself does no I/O; `ask` and `aask` drive it in either color.
 """
 
-import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import JsonValue
 
 from langchain_reflect.errors import ReflectionFailed
+from langchain_reflect.reflection.answers import Check, S, cost_of, kept, message_of, read
 from langchain_reflect.reflection.digest import cut
+from langchain_reflect.reflection.fencing import defuse
 from langchain_reflect.reflection.outages import Outage, outage_of
 from langchain_reflect.types import Usage
 
-S = TypeVar("S", bound=BaseModel)
 _ATTEMPTS: Final = 2
 _QUIET: Final[RunnableConfig] = {"tags": ["nostream", "langchain-reflect"]}
 """Tokens of a reflection never reach the message stream of a graph around it."""
-_JSON_START: Final = re.compile(r'\{\s*["}]|\[\s*[\]{]')
-_TEXT: Final = 4000
-"""Most characters of an answer that are sent back or kept."""
+_SENT_BACK: Final = 4000
+"""Most characters of an unfit answer that the model sees again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,6 @@ class UnfitReply(ReflectionFailed):
         self.raw = raw
         self.usage = usage
         self.outage = outage
-
-
-Check = Callable[[S], str | None]
-"""What is wrong with an answer beyond its form, or None."""
 
 
 def ask(
@@ -119,29 +113,36 @@ class _Dialogue(Generic[S]):
         self._schema = schema
         self._messages = messages
         self._check = check
-        self._raw: list[JsonValue] = []
+        self._raw: list[str] = []
+        self._unfit = 0
         self._usage = Usage()
 
     def hear(self, answer: object) -> None:
         """Take an answer, or the exception that came in its place."""
-        message = _message(answer)
-        self._usage += _cost(message)
-        self._raw.append(_kept(answer, message))
+        self._usage += cost_of(answer)
+        self._raw.append(kept(answer))
+        message = message_of(answer)
         if message is None:
             problem = f"the model failed: {type(answer).__name__}: {cut(str(answer), 300)}"
-            if (outage := outage_of(answer)) is not None:
-                raise UnfitReply(problem, self._raw, self._usage, outage)
-            self.runnable = self._model  # a provider may refuse the schema but not the question
+            self._failed(problem, outage_of(answer))
         else:
-            value, problem = _read(message, self._schema, self._check)
+            value, problem = read(message, self._schema, self._check)
             if value is not None:
-                self.reply = Reply(value, self._raw, self._usage)
+                self.reply = Reply(value, list(self._raw), self._usage)
                 return
-            said = cut(message.text, _TEXT) or "(empty)"
+            self._unfit += 1
+            said = defuse(cut(self._raw[-1], _SENT_BACK)) or "(empty)"
             again = f"That answer cannot be used: {problem}\nAnswer again, with the JSON only."
             self.prompt = [*self._messages, AIMessage(said), HumanMessage(again)]
-        if len(self._raw) >= _ATTEMPTS:
-            raise UnfitReply(f"no usable answer: {problem}", self._raw, self._usage)
+        if self._unfit >= _ATTEMPTS:
+            raise UnfitReply(f"no usable answer: {problem}", list(self._raw), self._usage)
+
+    def _failed(self, problem: str, outage: Outage | None) -> None:
+        """A provider may refuse the schema but not the question: that is no answer, and costs no attempt."""
+        if outage is not None:
+            raise UnfitReply(problem, list(self._raw), self._usage, outage)
+        self._unfit += self.runnable is self._model
+        self.runnable = self._model
 
 
 def _structured(model: BaseChatModel, schema: type[S]) -> Runnable[Any, Any]:
@@ -153,61 +154,6 @@ def _structured(model: BaseChatModel, schema: type[S]) -> Runnable[Any, Any]:
     for method in methods:
         try:
             return model.with_structured_output(schema.model_json_schema(), include_raw=True, **method)
-        except (NotImplementedError, TypeError, ValueError):
+        except Exception:  # noqa: BLE001, S112 - whatever a client says to a method it does not have, the prompt asks for JSON anyway
             continue
     return model
-
-
-def _message(answer: object) -> AIMessage | None:
-    found = answer.get("raw") if isinstance(answer, dict) else answer
-    return found if isinstance(found, AIMessage) else None
-
-
-def _read(message: AIMessage, schema: type[S], check: Check[S] | None) -> tuple[S | None, str]:
-    """The value of an answer, or None and what is wrong with it."""
-    problem = "it holds no JSON object"
-    for data in _candidates(message):
-        try:
-            value = schema.model_validate(data)
-        except ValidationError as error:
-            problem = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in error.errors()[:3])
-            continue
-        wrong = check(value) if check else None
-        if wrong is None:
-            return value, ""
-        problem = wrong
-    return None, problem
-
-
-def _candidates(message: AIMessage) -> list[Any]:
-    """What in the answer may be the data: arguments of its tool calls, else the first JSON value of its text."""
-    calls = [call["args"] for call in message.tool_calls]
-    found = _first_json(message.text)
-    return calls if found is None else [*calls, found]
-
-
-def _first_json(text: str) -> Any:
-    """The JSON value that begins where the first one in a text does; None if it is not complete.
-
-    Nothing inside an incomplete value is looked at: half an answer is no answer.
-    """
-    start = _JSON_START.search(text)
-    if start is None:
-        return None
-    try:
-        return json.JSONDecoder(strict=False).raw_decode(text, start.start())[0]
-    except ValueError:
-        return None
-
-
-def _cost(message: AIMessage | None) -> Usage:
-    if message is None or not message.usage_metadata:
-        return Usage(calls=1)
-    return Usage(calls=1, tokens_in=message.usage_metadata["input_tokens"], tokens_out=message.usage_metadata["output_tokens"])
-
-
-def _kept(answer: object, message: AIMessage | None) -> JsonValue:
-    if message is None:
-        return f"{type(answer).__name__}: {answer}"[:_TEXT]
-    calls = json.dumps([call["args"] for call in message.tool_calls], ensure_ascii=False) if message.tool_calls else ""
-    return (message.text + calls)[:_TEXT]

@@ -10,6 +10,7 @@ SHOWN = {
     "wrap_a_graph.py": ["first answer:  12.50", "1 of 1 edits applied", "second answer: 799"],
     "create_agent_middleware.py": ["first answer:  cancel_invoice", "second answer: acme_approve_invoice", "['human', 'ai']"],
     "delayed_feedback.py": ["first answer:  March 4, 2024", "1 of 1 edits applied", "second answer: 2025-07-19"],
+    "own_reflection.py": ["is near to", "3 groups, 3 drafts", "accounting-1", "(2 episodes)"],
     "practice.py": ["kept number", "1 lessons added", "lessons - placebo: +"],
 }
 

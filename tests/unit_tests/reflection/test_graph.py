@@ -79,8 +79,8 @@ def test_reflected_groups_are_done_until_a_new_outcome_comes(run, ledger, book):
 def test_raw_answers_and_the_prompts_hash_are_kept(run, ledger):
     report = run(ANSWER)
     kept = ledger.reflection_replies(report.id)
-    assert kept["prompts"] == {"version": "1", "hash": Prompts().hash}
-    assert json.loads(kept["said"][0]["replies"][0]) == ANSWER
+    assert kept["prompts"] == {"version": "2", "hash": Prompts().hash}
+    assert json.loads(kept["groups"][0]["asked"][0]["replies"][0]) == ANSWER
 
 
 LONG = "I think. " * 100_000
@@ -105,8 +105,8 @@ def test_an_unusable_answer_changes_nothing_and_parks_the_group(run, book, ledge
     assert report.edits == ()
     assert "group 'key:naming' is parked: no usable answer" in report.errors[0]
     assert report.usage.calls == 2
-    (said,) = ledger.reflection_replies(report.id)["said"]
-    assert len(said["replies"]) == 2
+    (said,) = ledger.reflection_replies(report.id)["groups"]
+    assert len(said["asked"][0]["replies"]) == 2
     assert "no usable answer" in said["parked"]
     assert (len(ledger.jobs(state="parked")), ledger.due()) == (1, 0), "it is not asked again without a reason"
 
@@ -223,7 +223,7 @@ def test_curator_without_a_usable_answer_parks_the_draft(run, book, ledger, know
     report = run(ANSWER, {"action": "RETIRE", "ids": ["L-unknown"]}, {"action": "DROP"})
     assert book.list() == [known]
     assert "is parked: the curator gave no usable answer" in report.errors[0]
-    assert ledger.reflection_replies(report.id)["said"][-2]["group"] == "curate"
+    assert len(ledger.reflection_replies(report.id)["curation"][0]["replies"]) == 2
     assert len(ledger.jobs(state="parked")) == 1
 
 
@@ -393,3 +393,66 @@ def test_a_groups_rollouts_come_with_their_trajectories(book, ledger, keep, roll
     model = ScriptedChatModel(answers=[{"lessons": []}])
     reflect(build_reflection_graph(model, book, ledger=ledger))
     assert "a very special answer" in model.prompts[0][-1].text
+
+
+def overtaking(book, *, times=1, ask="name"):
+    """A reflector during whose answer somebody else learns the same."""
+    before = []
+
+    def answer(messages):
+        if '{"action"' in messages[-1].text:
+            return {"action": "MERGE", "ids": [book.list()[0].id], "reason": "the same"}
+        if len(before) < times:
+            text = LessonText(when=DRAFT["when"], do=DRAFT["do"] if not before else f"{ask} {len(before)}")
+            before.append(book.commit([LessonEdit(kind="add", text=text, tasks=("t",))], namespace=("default",), actor="R-00000000000a"))
+        return ANSWER
+
+    return answer
+
+
+@pytest.mark.usefixtures("naming")
+def test_what_another_worker_learned_meanwhile_is_not_learned_twice(run, book, ledger):
+    report = run(overtaking(book))
+    (lesson,) = book.list()
+    assert (lesson.origin, set(lesson.evidence)) == ("R-00000000000a", {UUID(int=1), UUID(int=2)})
+    assert [(e.edit.kind, e.applied) for e in report.edits] == [("merge", True)]
+    assert ledger.verify() == []
+
+
+@pytest.mark.usefixtures("naming")
+def test_a_book_that_never_rests_keeps_no_reflection_from_ending(run, book, ledger, monkeypatch):
+    commit, count = book.commit, iter(range(100))
+
+    def busy(edits, **given):
+        if given["actor"] != "dana":
+            text = LessonText(when=f"case {next(count)}", do="something else")
+            commit([LessonEdit(kind="add", text=text)], namespace=("default",), actor="dana")
+        return commit(edits, **given)
+
+    monkeypatch.setattr(book, "commit", busy)
+    report = run(ANSWER)
+    assert [e.applied for e in report.edits] == [True]
+    assert next(count) == 4, "three times it looks again"
+    assert ledger.jobs(state="leased") == []
+
+
+@pytest.mark.usefixtures("naming")
+def test_a_book_over_its_cap_retires_the_least_valuable(run, book):
+    old = [book.add(when=f"case {n}", do="something else entirely", by="dana") for n in range(3)]
+    proven = book.approve(old[0].id, by="dana")
+    report = run(ANSWER, policy=ReflectionPolicy(max_lessons=2))
+    served = {x.do for x in book.list(status=["candidate", "active"])}
+    assert served == {proven.do, DRAFT["do"]}
+    gone = list(book.list(status="retired"))
+    assert len(gone) == 2
+    assert "over the cap of 2 lessons" in book.history(gone[0].id)[-1].reason
+    assert sum(e.edit.kind == "retire" for e in report.applied) == 2
+
+
+@pytest.mark.usefixtures("naming")
+def test_without_asking_the_nearest_lesson_is_taken_for_the_same_from_alike_on(run, book, known):
+    report = run(ANSWER, policy=ReflectionPolicy(curate="likeness", near=0.3, alike=0.4, same=0.99))
+    assert report.usage.calls == 1, "the reflector only"
+    (lesson,) = book.list()
+    assert (lesson.id, lesson.do) == (known.id, known.do)
+    assert {UUID(int=1), UUID(int=2)} <= set(lesson.evidence)

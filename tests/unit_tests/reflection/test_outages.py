@@ -55,3 +55,40 @@ def test_retry_after_may_be_a_date():
     found = outage_of(ProviderError(503, {"Retry-After": at}))
     assert found is not None
     assert 80 < (found.retry_after or 0) <= 90
+
+
+@pytest.mark.parametrize("header", ["inf", "nan", "1e300", "99999999", "-inf"])
+def test_a_wait_without_end_is_not_believed(header):
+    found = outage_of(ProviderError(429, {"Retry-After": header}))
+    assert found is not None
+    assert found.retry_after is None or 0 <= found.retry_after <= 86_400
+
+
+def test_an_error_that_wraps_anothers_is_known_by_its_cause():
+    def wrapped(cause):
+        error = RuntimeError("Error calling model")
+        error.__cause__ = cause
+        return error
+
+    assert outage_of(wrapped(ProviderError(429, {"Retry-After": "7"}))) == Outage(7.0)
+    assert outage_of(wrapped(wrapped(ConnectionResetError()))) == Outage(None)
+    assert outage_of(wrapped(ProviderError(400))) is None
+    assert outage_of(wrapped(ValueError("x"))) is None
+
+
+def test_errors_that_cause_each_other_end():
+    one, other = RuntimeError("a"), RuntimeError("b")
+    one.__cause__, other.__cause__ = other, one
+    assert outage_of(one) is None
+
+
+def test_a_response_may_be_a_mapping():
+    error = RuntimeError("An error occurred (ThrottlingException)")
+    error.response = {"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": 429, "HTTPHeaders": {"retry-after": "3"}}}
+    assert outage_of(error) == Outage(3.0)
+
+
+def test_a_code_that_is_no_http_status_tells_nothing():
+    error = RuntimeError("x")
+    error.code = 32_000
+    assert outage_of(error) is None

@@ -1,5 +1,9 @@
 import re
 
+import pytest
+
+from langchain_reflect.errors import InvalidInput
+from langchain_reflect.reflection.neighbours import Neighbour
 from langchain_reflect.reflection.prompts import NOTHING, Prompts, contrast_messages, curate_messages
 from langchain_reflect.types import Lesson, LessonText, Outcome
 
@@ -48,19 +52,43 @@ def test_dollar_signs_and_braces_in_data_stay_as_they_are(rollout):
 
 
 def test_curator_sees_exactly_the_near_lessons():
-    near = [("L-1", LessonText(when="a", do="b")), ("N1", LessonText(when="c", do="d", when_not="e"))]
+    near = [
+        Neighbour("L-1", LessonText(when="a", do="b"), 0.9, related=True),
+        Neighbour("N1", LessonText(when="c", do="d", when_not="e"), 0.8, related=False),
+    ]
     text = text_of(curate_messages(Prompts(), LessonText(when="x", do="y"), near))
     assert "NEW LESSON: When: x Do: y" in text
-    assert "BOOK L-1: When: a Do: b\nBOOK N1: When: c Do: d Not when: e." in text
+    assert "BOOK L-1: When: a Do: b\nBOOK N1 (from another kind of task): When: c Do: d Not when: e." in text
 
 
 def test_hash_tells_wordings_apart():
     assert Prompts().hash == Prompts().hash
-    assert Prompts(contrast="$data?").hash != Prompts().hash
+    assert Prompts(contrast="$nonce $data?").hash != Prompts().hash
 
 
 def test_prompts_can_be_replaced(rollout):
-    mine = Prompts(example_data="", contrast_system="S $nonce", contrast='{"only": "$question"} $data')
+    mine = Prompts(example_data="", contrast_system="S $nonce", contrast='{"only": "$question"} $nonce $data')
     system, human = contrast_messages(mine, [("R1", rollout(1, 0.0), "", "x")], good=[False], nonce="zz")
     assert system.text == "S zz"
     assert human.text.startswith('{"only": "No try was good.')
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"contrast": "no fields"}, r"contrast lacks \$nonce"),
+        ({"contrast": "$nonce"}, r"contrast lacks \$data"),
+        ({"curate": "$nonce $data $foo"}, r"curate names \$foo"),
+        ({"contrast_system": "costs $5 $nonce"}, "begins no field"),
+        ({"curate_system": None}, "curate_system=None; expected a text"),
+    ],
+)
+def test_a_template_that_cannot_be_filled_is_refused_when_it_is_made(given, told):
+    with pytest.raises(InvalidInput, match=told):
+        Prompts(**given)
+
+
+def test_a_judges_words_stay_even_if_they_repeat_a_lesson(rollout):
+    lesson = Lesson(id="L-1", when="naming a tool of our company", do="begin every name with the prefix acme_ and then the verb")
+    text = text_of(contrast_messages(Prompts(), [("R1", rollout(1, 0.0, f"Again: {lesson.do}!"), "", "x")], good=[False], lessons=[lesson]))
+    assert f"feedback: Again: {lesson.do}!" in text

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from pydantic import ValidationError
 
@@ -53,3 +55,33 @@ def test_invisible_characters_are_removed():
 def test_shorten_leaves_short_texts_and_cuts_one_long_word():
     assert shorten("short", 10) == "short"
     assert shorten("x" * 20, 10) == "x" * 9 + "…"
+
+
+@pytest.mark.parametrize("do", [3, True, {"rule": "x"}, [["x"]], [1], float("nan"), "x" * 5000])
+@pytest.mark.parametrize("data", [lambda d: {"lessons": [d]}, lambda d: {"lessons": [{**GOOD, "do": ""}, d]}])
+def test_advice_that_is_no_text_is_refused_whatever_stands_beside_it(data, do):
+    with pytest.raises(ValidationError, match="expected"):
+        DraftsAnswer.model_validate(data({**GOOD, "do": do}))
+
+
+@pytest.mark.parametrize("nothing", [None, False, [], {}, "", "N/A"])
+def test_what_says_that_there_is_no_exception_is_none(nothing):
+    assert DraftAnswer(**{**GOOD, "when_not": nothing}).when_not == ""
+
+
+@pytest.mark.parametrize("cites", [[{"id": "R1"}], [["R1"]], True, 1.5, {"R1": 1}, [None]])
+def test_labels_are_texts_or_numbers(cites):
+    with pytest.raises(ValidationError, match="expected labels"):
+        DraftAnswer(**{**GOOD, "cites": cites})
+
+
+def test_more_lessons_than_anybody_asked_for_are_no_answer():
+    assert len(DraftsAnswer.model_validate({"lessons": [GOOD] * 20}).lessons) == 20
+    with pytest.raises(ValidationError, match="got 21"):
+        DraftsAnswer.model_validate({"lessons": [GOOD] * 21})
+
+
+def test_a_row_of_labels_takes_no_longer_than_its_length():
+    started = time.perf_counter()
+    assert DraftAnswer(do=" ".join(f"R{n}" for n in range(400)) + " show it").do
+    assert time.perf_counter() - started < 1

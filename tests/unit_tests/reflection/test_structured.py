@@ -4,6 +4,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_reflect.errors import ReflectionFailed
+from langchain_reflect.reflection.answers import KEPT
 from langchain_reflect.reflection.schemas import DraftsAnswer
 from langchain_reflect.reflection.structured import UnfitReply, aask, ask
 from langchain_reflect.testing.models import ScriptedChatModel
@@ -96,3 +97,37 @@ def test_reported_tokens_are_added_up(put):
     cost = {"input_tokens": 10, "output_tokens": 2, "total_tokens": 12}
     model = ScriptedChatModel(answers=[AIMessage("?", usage_metadata=cost), AIMessage(TEXT, usage_metadata=cost)])
     assert put(model).usage == Usage(calls=2, tokens_in=20, tokens_out=4)
+
+
+@pytest.mark.parametrize("structured", ["function_calling", "json_schema", "refused", False])
+def test_every_kind_of_structured_output_is_used_or_done_without(put, structured):
+    model = ScriptedChatModel(answers=["I learned a lot.", GOOD], structured=structured)
+    reply = put(model)
+    assert reply.value == DraftsAnswer.model_validate(GOOD)
+    assert reply.usage.calls == 2 + (structured == "refused"), "a refused schema is no answer, and costs no attempt"
+    assert len(reply.raw) == reply.usage.calls
+
+
+def test_a_client_that_fails_on_structured_output_is_asked_in_plain_text(put):
+    class Odd(ScriptedChatModel):
+        def with_structured_output(self, *args, **given):
+            raise AttributeError("no such thing")
+
+    assert put(Odd(answers=[TEXT])).value.lessons
+
+
+def test_a_tool_call_that_does_not_fit_is_shown_to_the_model_again(put):
+    model = ScriptedChatModel(answers=[{"lesson": "x"}, GOOD], structured=True)
+    assert put(model).raw[0] == '{"lesson": "x"}'
+    assert model.prompts[1][-2].text == '{"lesson": "x"}'
+
+
+def test_answers_are_kept_whole_and_sent_back_short(put):
+    answer = "I think. " * 20_000
+    model = ScriptedChatModel(answers=[answer, "x" * KEPT + "END", GOOD])
+    with pytest.raises(UnfitReply) as caught:
+        put(model)
+    assert caught.value.raw[0] == answer
+    assert caught.value.raw[1].endswith("END")
+    assert "[… 3 characters left out …]" in caught.value.raw[1]
+    assert len(model.prompts[1][-2].text) <= 4000
