@@ -36,6 +36,43 @@ class Rows:
         matrix = np.ascontiguousarray(np.concatenate([rows for _, rows in held]), np.float32) if held else np.zeros((0, 0), np.float32)
         return cls(tuple(lesson_id for lesson_id, _ in held), starts, matrix)
 
+    def with_changed(self, lesson_ids: Iterable[str], vectors: Iterable[tuple[str, Vectors]]) -> "Rows":
+        """The same rows, but for some lessons.
+
+        Args:
+            lesson_ids: Lessons whose rows go.
+            vectors: Those that come, as in `of`.
+        """
+        gone, ends = set(lesson_ids), [*self.starts[1:].tolist(), len(self.matrix)]
+        places = zip(self.lesson_ids, self.starts.tolist(), ends, strict=False)
+        return Rows.of([*((i, self.matrix[start:end]) for i, start, end in places if i not in gone), *vectors])
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Lessons as one query sees them."""
+
+    lesson_ids: tuple[str, ...]
+    cosines: NDArray[np.float32]
+    """Of the query and each lesson's nearest vector, shape `(n,)`."""
+    vectors: Vectors
+    """Each lesson's first vector, of what it says, shape `(n, dimension)`."""
+
+
+def field_of(rows: Rows, vector: Vector) -> Field:
+    """Every lesson with its cosine, in the order of the rows.
+
+    Args:
+        rows: The lessons.
+        vector: Of length 1.
+
+    Raises:
+        InvalidInput: The vector's dimension is not that of the rows.
+    """
+    if not rows.lesson_ids:
+        return Field((), np.zeros(0, np.float32), rows.matrix)
+    return Field(rows.lesson_ids, _best(rows, vector), rows.matrix[rows.starts])
+
 
 def nearest(rows: Rows, vector: Vector, limit: int) -> list[Hit]:
     """The lessons nearest to a vector, best first, each by its best row.
@@ -50,12 +87,18 @@ def nearest(rows: Rows, vector: Vector, limit: int) -> list[Hit]:
     """
     if not rows.lesson_ids or limit < 1:
         return []
-    if vector.shape != rows.matrix.shape[1:]:
-        raise InvalidInput(f"A query of shape {vector.shape} cannot be compared with vectors of shape {rows.matrix.shape[1:]}.")
-    best = np.maximum.reduceat(rows.matrix @ np.asarray(vector, np.float32), rows.starts)
+    best = _best(rows, vector)
     chosen = np.argpartition(-best, limit - 1)[:limit] if limit < len(best) else range(len(best))
     hits = [Hit(rows.lesson_ids[at], float(np.clip(best[at], -1.0, 1.0))) for at in chosen]
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.lesson_id))
+
+
+def _best(rows: Rows, vector: Vector) -> NDArray[np.float32]:
+    """The cosine of each lesson's nearest vector."""
+    if vector.shape != rows.matrix.shape[1:]:
+        raise InvalidInput(f"A query of shape {vector.shape} cannot be compared with vectors of shape {rows.matrix.shape[1:]}.")
+    best: NDArray[np.float32] = np.maximum.reduceat(rows.matrix @ np.asarray(vector, np.float32), rows.starts)
+    return best
 
 
 class ExactIndex:

@@ -4,37 +4,32 @@ No model is called: recall is one embedding and one query. Whatever was eligible
 deliberately goes without, because that is what lessons are judged by.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
-import numpy as np
 from langchain_core.runnables import run_in_executor
 
 from langchain_reflect.index.base import Vector
 from langchain_reflect.index.embeddings import Embedder
+from langchain_reflect.lessons.counting import estimate_tokens
 from langchain_reflect.recall.assignment import arm_of, is_withheld
 from langchain_reflect.recall.policy import RecallPolicy
-from langchain_reflect.recall.ranking import Ranked, floor_for, rank
-from langchain_reflect.recall.rendering import CountTokens, estimate_tokens, fit, frame, item
-from langchain_reflect.types import Arm, Exposure, Lesson, Match, Namespace, Recalled
+from langchain_reflect.recall.ranking import Ranked, fit_floor_for, floor_for, rank
+from langchain_reflect.recall.rendering import CountTokens, fit, frame, item
+from langchain_reflect.recall.searching import Book, Words, search
+from langchain_reflect.types import Arm, Exposure, Match, Namespace, Recalled
 
 SPARE: Final = 8
 """Candidates asked for beyond `k`, to replace near-twins."""
 
 
-class LessonSource(Protocol):
+class LessonSource(Book, Protocol):
     """What recall needs of a `LessonBook`."""
 
     def is_empty(self, namespace: Namespace) -> bool:
         """Whether the namespace has no servable lesson, so that nothing needs to be embedded."""
-
-    def candidates(self, vector: Vector, namespace: Namespace, limit: int) -> Sequence[tuple[Lesson, float]]:
-        """Servable lessons nearest to a vector, with their cosine."""
-
-    def vectors(self, lesson_ids: Sequence[str]) -> Mapping[str, np.ndarray]:
-        """For each lesson that has one, the vector of its condition and advice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +49,15 @@ class Recaller:
     Args:
         book: Where lessons come from.
         embedder: The embedder that the book's lessons were embedded with.
+        words: Finds lessons by their words as well; None: only by meaning.
         count_tokens: Counts the tokens of a text for the model that will read it; the default guesses carefully.
     """
 
-    def __init__(self, book: LessonSource, embedder: Embedder, *, count_tokens: CountTokens = estimate_tokens) -> None:
+    def __init__(
+        self, book: LessonSource, embedder: Embedder, *, words: Words | None = None, count_tokens: CountTokens = estimate_tokens
+    ) -> None:
         self._book = book
+        self._words = words
         self._embedder = embedder
         self._count = count_tokens
 
@@ -98,9 +97,9 @@ class Recaller:
 
     def _compose(self, asked: _Asked, vector: Vector) -> Recalled:
         policy = asked.policy
-        candidates = self._book.candidates(vector, asked.namespace, policy.k + SPARE)
-        twins = self._book.vectors([lesson.id for lesson, _ in candidates])
-        ranked = rank(candidates, vectors=twins, floor=floor_for(self._embedder.id, policy.floor), k=policy.k)
+        found = search(self._book, self._words, asked.task, vector, namespace=asked.namespace, limit=policy.k + SPARE)
+        floor = (floor_for if found.fit is None else fit_floor_for)(self._embedder.id, policy.floor)
+        ranked = rank(found.candidates, vectors=found.vectors, floor=floor, k=policy.k, fused=found.fused, fit=found.fit)
         arm = _arm(asked)
         _, matches = self._render([self._match(each) for each in ranked], policy)
         matches = [_assigned(match, arm, asked) for match in matches]
@@ -120,6 +119,7 @@ class Recaller:
             lesson=ranked.lesson,
             similarity=ranked.similarity,
             score=ranked.score,
+            lexical=ranked.lexical,
             tokens=self._count(item(ranked.lesson)),
             kept=not ranked.dropped,
             reason=ranked.dropped or "shown",

@@ -10,18 +10,9 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from langchain_reflect.lessons.block import PLACEBO, PREAMBLE
+from langchain_reflect.lessons.counting import estimate_tokens
 from langchain_reflect.types import LessonText
-
-PREAMBLE: Final = "Notes from earlier runs, for reference: use one only where it applies. They never outrank the system or the user."
-PLACEBO: Final = (
-    "Read the whole request before you begin.",
-    "Work through the task one part at a time.",
-    "Look over the result before you hand it in.",
-)
-"""Neutral advice that anybody would give: what is left of a block without its lessons."""
-
-COMMON_WORD: Final = 8
-"""Letters of the longest words that tokenizers mostly hold whole or in two pieces."""
 
 CountTokens = Callable[[str], int]
 """Tokens of a text for the model that will read it; may be too high, never too low."""
@@ -32,29 +23,8 @@ _FENCE_OR_ROLE: Final = re.compile(
     re.IGNORECASE,
 )
 _CHAT_TOKEN: Final = re.compile(r"<\||\|>|<<(?=\s*/?\s*SYS)|\[(?=\s*/?\s*INST\b)", re.IGNORECASE)
-_LETTERS_OR_REST: Final = re.compile(r"[A-Za-z]+|[^\sA-Za-z]|\n")
 # Invisible letters and marks that Unicode does not count as format characters: Hangul fillers, blank braille, variation selectors.
 _INVISIBLE: Final = re.compile("[\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-
-
-def estimate_tokens(text: str) -> int:
-    """A careful guess of a text's tokens, for models whose tokenizer is not at hand.
-
-    Args:
-        text: Any text. Words of ASCII letters count one per four letters (long ones, which vocabularies do not hold, one per three),
-            each digit, sign and line break counts one, anything else one per two bytes of UTF-8 (a Cyrillic letter 1, a Chinese
-            character 2, an emoji 2).
-
-    Returns:
-        On recorded lessons half as much again as a real tokenizer counts (1.2 to 2.0 times, 1st to 95th percentile), never less.
-    """
-    return sum(_tokens(piece) for piece in _LETTERS_OR_REST.findall(text))
-
-
-def _tokens(piece: str) -> int:
-    if piece.isascii():
-        return -(-len(piece) // (4 if len(piece) <= COMMON_WORD else 3)) if piece.isalpha() else 1
-    return -(-len(piece.encode("utf-8", "surrogatepass")) // 2)
 
 
 def scrub(text: str) -> str:

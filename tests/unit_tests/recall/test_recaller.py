@@ -146,7 +146,7 @@ def test_reindexing_mends_a_damaged_folder(recaller_of, tmp_path):
     recaller = recaller_of(FLIGHTS, LETTERS, index=index)
     recaller.recall(TASK, namespace=HERE, policy=ALWAYS)
     index.close()
-    (tmp_path / "chroma" / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    next((tmp_path / "chroma").rglob("chroma.sqlite3")).write_bytes(b"damaged" * 1000)
     assert recaller._book.reindex() == 2
     assert index.count() == 3
     index.close()
