@@ -54,7 +54,7 @@ class EmbedderTag:
             return
         raise EmbedderChanged(
             f"The lessons were embedded in another vector space: {found}. "
-            "Go back to that embedder, or embed the lessons again with `reflect reindex` (learner.lessons.reindex())."
+            "Start with the embedder that was expected, or let this one take over with `reflect reindex` (learner.lessons.reindex())."
         )
 
 

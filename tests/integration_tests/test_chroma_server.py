@@ -95,6 +95,9 @@ def test_two_clients_see_each_others_lessons_and_survive_each_others_reset(index
     other.upsert([entry("L-a", axis(0))])
     assert index.count() == 1
     other.reset()
+    with pytest.raises(IndexUnavailable, match="made anew"):
+        index.count()
+    index.open(TAG)
     assert index.count() == 0
     index.upsert([entry("L-b", axis(0))])
     assert other.query(axis(0), namespace=HERE, limit=1)[0].lesson_id == "L-b"
@@ -132,6 +135,26 @@ def test_a_server_that_went_away_is_unavailable_and_found_again_when_it_is_back(
         assert index.query(axis(0), namespace=HERE, limit=1)[0].lesson_id == "L-a"
         index.close()
     finally:
+        stop(server)
+
+
+def test_a_server_that_hangs_costs_a_query_its_time_limit_and_then_nothing(tmp_path):
+    server = start(tmp_path, port := free_port())
+    index = ChromaIndex(f"http://127.0.0.1:{port}")
+    try:
+        index.open(TAG)
+        server.send_signal(signal.SIGSTOP)
+        times = []
+        for _ in range(6):
+            begun = time.monotonic()
+            with pytest.raises(IndexUnavailable, match="Timeout"):
+                index.query(axis(0), namespace=HERE, limit=1)
+            times.append(time.monotonic() - begun)
+        assert max(times) < 0.3
+        assert times[-1] < 0.05  # as many calls as may hang do so
+    finally:
+        server.send_signal(signal.SIGCONT)
+        index.close()
         stop(server)
 
 

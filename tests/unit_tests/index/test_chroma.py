@@ -11,7 +11,7 @@ from chromadb.config import Settings
 from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, InvalidInput
 from langchain_reflect.index import folder as folders
 from langchain_reflect.index.chroma import ChromaIndex
-from langchain_reflect.index.folder import MARKER
+from langchain_reflect.index.generations import MARKER
 
 from .conftest import entry, tag_of, unit
 
@@ -31,6 +31,10 @@ sys.stdin.read()
 def folder(tmp_path):
     yield tmp_path / "chroma"
     folders._close_all()
+
+
+def generation(folder):
+    return next(folder.glob("reflect-index-*"))
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def test_a_folder_whose_owner_was_killed_is_emptied_instead_of_opened(folder, ta
     assert owner.stdout.readline() == b"open\n"
     owner.kill()
     owner.communicate()
-    (folder / "chroma.sqlite3").write_bytes(b"damaged")
+    (generation(folder) / "chroma.sqlite3").write_bytes(b"damaged")
     index = ChromaIndex(folder)
     index.open(tag)
     assert index.count() == 0
@@ -113,48 +117,61 @@ def test_a_folder_of_another_chroma_version_is_filled_anew(index, folder, tag):
     assert index.count() == 0
 
 
-def test_a_damaged_folder_is_unavailable_and_reset_mends_it(index, folder, tag):
+def test_a_folder_that_was_damaged_after_it_was_closed_is_never_opened(index, folder, tag, caplog):
     index.upsert([entry("L-a", unit(1))])
     index.close()
-    (folder / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
-    with pytest.raises(IndexUnavailable, match=r"(?s)chroma.*reflect reindex"):
-        index.open(tag)
-    index.reset()
-    index.upsert([entry("L-b", unit(1))])
-    assert index.count() == 1
+    damaged = generation(folder)
+    (damaged / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    index.open(tag)
+    assert index.count() == 0
+    assert "filled anew" in caplog.text
+    assert not damaged.exists()
 
 
-def test_a_damaged_folder_mends_itself_when_it_is_opened_again(index, folder, tag):
+def test_a_folder_in_which_chroma_has_failed_begins_anew_when_it_is_opened_again(index, folder, tag, monkeypatch):
     index.upsert([entry("L-a", unit(1))])
-    index.close()
-    (folder / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    failed = generation(folder)
+    monkeypatch.setattr(index._collection, "query", lambda **_: 1 / 0, raising=False)
+    with pytest.raises(IndexUnavailable, match="ZeroDivisionError"):
+        index.query(unit(1), namespace=HERE, limit=1)
+    index.open(tag)
+    assert index.count() == 0
+    assert generation(folder) != failed
+
+
+def test_a_folder_in_which_chroma_has_failed_is_not_closed_as_if_it_were_well(index, folder, tag, monkeypatch):
+    index.upsert([entry("L-a", unit(1))])
+    monkeypatch.setattr(index._collection, "query", lambda **_: 1 / 0, raising=False)
     with pytest.raises(IndexUnavailable):
-        index.open(tag)
+        index.query(unit(1), namespace=HERE, limit=1)
+    index.close()
     index.open(tag)
     assert index.count() == 0
 
 
-def test_the_other_index_of_a_folder_survives_that_it_was_emptied(index, folder, tag):
+def test_the_other_index_of_a_folder_is_told_that_it_was_made_anew(index, folder, tag):
     other = ChromaIndex(folder)
     other.open(tag)
-    index.reset()
-    assert other.count() == 0
-    index._folder.empty()
-    index.upsert([entry("L-a", unit(1))])
-    assert other.count() == 1
+    for make_anew in (index.reset, lambda: (index._folder.empty(), index.open(tag))):
+        other.upsert([entry("L-a", unit(1))])
+        make_anew()
+        with pytest.raises(IndexUnavailable, match="made anew"):
+            other.count()
+        other.open(tag)
+        assert other.count() == 0
 
 
-def test_a_folder_that_somebody_else_made_is_never_emptied(folder, tag):
+def test_what_somebody_else_keeps_in_the_folder_is_left_alone(folder, tag):
     client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
     client.create_collection("theirs", embedding_function=None)
-    client.close()
     index = ChromaIndex(folder)
     index.open(tag)
     index.upsert([entry("L-a", unit(1))])
-    index.reset()
-    assert not (folder / MARKER).exists()
-    assert "theirs" in [c.name for c in index._folder.client().list_collections()]
-    assert not index._folder.empty()
+    index._folder.empty()
+    index.open(tag)
+    assert [c.name for c in client.list_collections()] == ["theirs"]
+    assert (folder / "chroma.sqlite3").exists()
+    client.close()
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path, tag):
@@ -268,6 +285,19 @@ def test_a_forked_child_is_refused_and_leaves_the_parent_alone(index, folder, ta
     assert index.count() == 1
     second = subprocess.run([sys.executable, "-c", OWN_AND_WAIT, folder], input="", capture_output=True, text=True, check=False)
     assert "another process" in second.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_an_index_that_was_not_opened_before_a_fork_can_be_opened_after_it(folder, tag):
+    made = ChromaIndex(folder)
+    made._lock.acquire()  # as another thread of the parent might, which the child has not
+    child = os.fork()
+    if child == 0:
+        made.open(tag)
+        made.upsert([entry("L-a", unit(1))])
+        os._exit(made.count())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
 
 
 @pytest.mark.parametrize("where", [3, None, object()])

@@ -2,6 +2,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -211,15 +212,66 @@ def test_weights_that_cannot_be_had_name_the_way_out(monkeypatch):
         models.SentenceTransformersMiniLM()
 
 
-def test_chromas_build_without_its_weights_names_the_way_out(monkeypatch, tmp_path):
-    from chromadb.utils.embedding_functions.onnx_mini_lm_l6_v2 import ONNXMiniLM_L6_V2
+class Symmetric(Counting):
+    symmetric = True
 
-    from langchain_reflect.index.minilm import ChromaMiniLM
 
-    def offline(*_, **__):
-        raise ConnectionError("no route to host")
+def test_a_task_that_was_searched_with_is_not_embedded_again_where_questions_and_documents_are_alike():
+    model = Symmetric()
+    embedder = resolve_embedder(model)
+    asked = embedder.embed_query("aab")
+    assert embedder.known_document("aab") is asked
+    assert (embedder.embed_documents(["aab"])[0] == asked).all()
+    assert model.calls == 1
+    assert (embedder.embed_documents(["b", "aab", "b"]) == embedder.embed_documents(["b", "aab", "b"])).all()
 
-    monkeypatch.setattr(ONNXMiniLM_L6_V2, "DOWNLOAD_PATH", tmp_path)
-    monkeypatch.setattr(ONNXMiniLM_L6_V2, "_download", offline)
-    with pytest.raises(MissingExtra, match=r"langchain-reflect\[local\]"):
-        ChromaMiniLM().embed_query("x")
+
+def test_a_question_is_no_document_unless_the_model_says_so():
+    embedder = resolve_embedder(Counting())
+    embedder.embed_query("aab")
+    assert embedder.known_document("aab") is None
+
+
+def test_equal_texts_are_embedded_once_and_keep_their_places():
+    seen = []
+
+    class Watched(Counting):
+        def embed_documents(self, texts):
+            seen.append(texts)
+            return super().embed_documents(texts)
+
+    vectors = resolve_embedder(Watched()).embed_documents(["a", "b", "a"])
+    assert seen == [["a", "b"]]
+    assert (vectors[0] == vectors[2]).all()
+    assert (vectors[0] != vectors[1]).any()
+
+
+def test_threads_that_ask_for_one_task_at_once_embed_it_once():
+    class Slow(Counting):
+        def embed_query(self, text):
+            time.sleep(0.05)
+            return super().embed_query(text)
+
+    model, found = Slow(), []
+    embedder = resolve_embedder(model)
+    threads = [threading.Thread(target=lambda: found.append(embedder.embed_query("aab"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (model.calls, len(found)) == (1, 8)
+    assert embedder._turns == {}
+
+
+def test_after_a_failure_the_next_one_tries_again():
+    class Flaky(Counting):
+        def embed_query(self, text):
+            if self.calls == 0:
+                self.calls += 1
+                raise ConnectionError("once")
+            return super().embed_query(text)
+
+    embedder = resolve_embedder(Flaky())
+    with pytest.raises(ConnectionError):
+        embedder.embed_query("a")
+    assert embedder.embed_query("a").shape == (2,)

@@ -24,6 +24,22 @@ def test_nearest_is_the_sorted_best_row_of_each_lesson(lessons, limit):
     assert [hit.similarity for hit in found] == pytest.approx([similarity for _, similarity in expected], abs=1e-5)
 
 
+@given(
+    st.dictionaries(st.integers(0, 6), st.integers(0, 3)), st.dictionaries(st.integers(0, 8), st.integers(0, 3)), st.sets(st.integers(0, 8))
+)
+def test_rows_with_some_lessons_changed_are_those_of_all_lessons_as_they_are_then(before, after, gone):
+    def rows(sizes, value):
+        return {f"L-{n}": np.full((size, 2), value + n, np.float32) for n, size in sizes.items()}
+
+    old, new = rows(before, 0), rows(after, 100)
+    changed = {f"L-{n}" for n in gone} | set(new)
+    found = Rows.of(old.items()).with_changed(changed, new.items())
+    expected = Rows.of({**{i: v for i, v in old.items() if i not in changed}, **new}.items())
+    assert found.lesson_ids == expected.lesson_ids
+    assert found.starts.tolist() == expected.starts.tolist()
+    assert found.matrix.tolist() == expected.matrix.tolist()
+
+
 def test_a_query_of_another_dimension_is_an_error():
     with pytest.raises(InvalidInput, match=r"\(3,\)"):
         nearest(Rows.of([("L-a", np.eye(2, dtype=np.float32))]), np.zeros(3, np.float32), 1)
