@@ -3,23 +3,21 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final, Self, Unpack
+from typing import Any, Self, Unpack
 from uuid import UUID
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableConfig
 
 from langchain_reflect.agents.namespaces import fill_namespace, has_placeholders
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.ways_in import WaysIn
-from langchain_reflect.errors import ClaimLost
 from langchain_reflect.index.base import VectorIndex
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
@@ -30,27 +28,28 @@ from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.lessons.support import quarantine_unsupported
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
+from langchain_reflect.recall.shelf import LexicalShelf
 from langchain_reflect.recording.importing import import_rows
 from langchain_reflect.recording.recorder import Recorder
+from langchain_reflect.recording.tasks import TaskKeeper
 from langchain_reflect.redaction import Redact
 from langchain_reflect.redaction import redact as default_redact
+from langchain_reflect.reflecting import Reflecting
 from langchain_reflect.reflection.background import BackgroundReflection
-from langchain_reflect.reflection.graph import build_reflection_graph
-from langchain_reflect.reflection.graph import reflect as run_reflection
+from langchain_reflect.reflection.curation import Curator
+from langchain_reflect.reflection.grouping import ready_groups
 from langchain_reflect.reflection.leases import LeaseKeeper
 from langchain_reflect.reflection.models import resolve_model
-from langchain_reflect.reflection.policy import Gate, ReflectionPolicy
+from langchain_reflect.reflection.own_parts import check_callable, check_kind
+from langchain_reflect.reflection.policy import Grouping, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.settings import Options, ReflectSettings, settings_from
-from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled, ReflectionReport
+from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled
 
 logger = logging.getLogger(__name__)
 
 
-_TRIES: Final = 3
-
-
-class Learner(WaysIn):
+class Learner(WaysIn, Reflecting):
     """Lets agents learn from what happened.
 
     Args:
@@ -63,6 +62,8 @@ class Learner(WaysIn):
         redact: Applied to every text before it is stored; default masks common secrets.
         reflection: When groups are ready and how drafts are treated.
         prompts: In place of the library's own reflection prompts.
+        grouping: Finds the groups that are ready, in place of `ready_groups`.
+        curator: Says how a draft goes together with lessons near to it, in place of the model.
         settings: In place of the environment.
         **options: See `ReflectSettings`; an argument wins over the environment.
 
@@ -83,6 +84,8 @@ class Learner(WaysIn):
         redact: Redact | None = None,
         reflection: ReflectionPolicy | None = None,
         prompts: Prompts | None = None,
+        grouping: Grouping | None = None,
+        curator: Curator | None = None,
         settings: ReflectSettings | None = None,
         **options: Unpack[Options],
     ) -> None:
@@ -96,10 +99,12 @@ class Learner(WaysIn):
         self.index: VectorIndex = ChromaIndex(made) if isinstance(made, str) else made
         self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
         self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review, namespace=self.settings.namespace)
-        self.recaller = Recaller(self.lessons, self.embedder)
-        self.recorder = Recorder(self.ledger, write_before_return=self.settings.record == "before_return")
-        self.reflection = reflection or ReflectionPolicy()
-        self.prompts = prompts
+        self.recaller = Recaller(self.lessons, self.embedder, words=LexicalShelf(self.ledger))
+        self.recorder = Recorder(TaskKeeper(self.ledger, self.embedder), write_before_return=self.settings.record == "before_return")
+        self.reflection = check_kind("reflection", ReflectionPolicy() if reflection is None else reflection, ReflectionPolicy)
+        self.prompts = check_kind("prompts", Prompts() if prompts is None else prompts, Prompts)
+        self._grouping = check_callable("grouping", ready_groups if grouping is None else grouping)
+        self._curator = None if curator is None else check_callable("curator", curator)
         self._model = model or self.settings.model
         self._verifier = verifier
         self._shared = Shared()  # of all graphs: the retrieve node's open episode is found by the record node
@@ -235,67 +240,9 @@ class Learner(WaysIn):
 
     # Reflection
 
-    def reflect(
-        self,
-        *,
-        namespace: Namespace | None = None,
-        episodes: Collection[UUID] | None = None,
-        gate: Gate | None = None,
-        retry: bool = False,
-        config: RunnableConfig | None = None,
-    ) -> ReflectionReport:
-        """Work off what is due now: groups of judged rollouts become lesson edits.
-
-        Several processes may do so at once: each group is taken by one of them.
-
-        Args:
-            namespace: Only this one; default all.
-            episodes: Only groups of these episodes; default all that are due.
-            gate: Tries drafts before they are believed; see `practice`.
-            retry: Take up parked groups again as well.
-            config: For the reflection graph's run.
-
-        Raises:
-            ModelMissing: The learner has no model.
-        """
-        self.recorder.flush()
-        with self._reflecting:  # what the background began is finished first
-            graph = self.reflection_graph(gate=gate)
-            once = partial(_not_overtaken, run_reflection, graph, namespace=namespace, episodes=episodes, leases=self.leases, config=config)
-            total = step = once(retry=retry)
-            while step.groups and not step.outages and not step.interrupted:  # one run takes groups of one namespace
-                step = once()
-                total += step
-            return total
-
-    async def areflect(
-        self,
-        *,
-        namespace: Namespace | None = None,
-        episodes: Collection[UUID] | None = None,
-        gate: Gate | None = None,
-        retry: bool = False,
-        config: RunnableConfig | None = None,
-    ) -> ReflectionReport:
-        """Async `reflect`."""
-        run = partial(self.reflect, namespace=namespace, episodes=episodes, gate=gate, retry=retry, config=config)
-        return await asyncio.to_thread(run)
-
     def hold_reflection(self) -> AbstractContextManager[None]:
         """While the block runs, outcomes start no reflection by themselves; `reflect` still works. What came in is taken up afterwards."""
         return self._background.held()
-
-    def reflection_graph(self, *, gate: Gate | None = None) -> Any:
-        """The reflection graph as `reflect` runs it: an ordinary compiled graph, to be traced, streamed or shown."""
-        return build_reflection_graph(
-            self.model,
-            self.lessons,
-            ledger=self.ledger,
-            policy=self.reflection,
-            gate=gate,
-            prompts=self.prompts or Prompts(),
-            leases=self.leases,
-        )
 
     def _judged(self, _outcome: Outcome) -> None:
         if self._model is None or self.settings.reflect == "manual":
@@ -349,8 +296,9 @@ class Learner(WaysIn):
         """
         self.recorder.flush(timeout)
         if not self._background.close(timeout):
-            logger.warning("reflection was not done in %s s; the outcomes stay due, and the next reflection takes them", timeout)
+            logger.warning("reflection failed, or took longer than %s s; the outcomes stay due for the next reflection", timeout)
         self.recorder.close(timeout)
+        self.lessons.close()
         self.index.close()
         self.ledger.close()
 
@@ -362,13 +310,3 @@ class Learner(WaysIn):
 
     def __repr__(self) -> str:
         return f"Learner({self.ledger!r}, {self.index!r}, namespace={self.settings.namespace!r})"
-
-
-def _not_overtaken(run: Callable[..., ReflectionReport], *given: Any, **named: Any) -> ReflectionReport:
-    """Run a reflection again if what it was about was taken over or forgotten meanwhile."""
-    for _ in range(_TRIES):
-        try:
-            return run(*given, **named)
-        except ClaimLost as error:
-            logger.warning("a reflection was overtaken, and what is left of it is taken up again: %s", error)
-    return run(*given, **named)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_reflect.cli import care, demo, doctor, episodes, lessons, loop, status, worker
+from langchain_reflect.cli import audit, care, consolidate, demo, doctor, episodes, lessons, loop, status, worker
 from langchain_reflect.errors import ReflectError
 
 app = typer.Typer(
@@ -25,7 +25,10 @@ app.command("outcome")(episodes.outcome)
 app.command("import")(episodes.import_)
 app.command("reflect")(loop.reflect)
 app.command("recall")(loop.recall)
+app.command("audit")(audit.audit)
+app.command("consolidate")(consolidate.consolidate)
 app.command("reindex")(loop.reindex)
+app.command("replay")(loop.replay)
 app.command("worker")(worker.worker)
 app.command("retry")(worker.retry)
 app.command("sweep")(loop.sweep)

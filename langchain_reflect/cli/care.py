@@ -1,12 +1,11 @@
 """`reflect forget`, `revoke`, `backup` and `verify`: the record itself."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_reflect.cli.common import Json, NamespaceOption, emit_json, open_learner, open_ledger, require_ledger, show
+from langchain_reflect.cli.common import Json, NamespaceOption, emit_json, open_learner, open_ledger, require_ledger, show, time_of
 from langchain_reflect.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def forget(
     if source is not None:
         selector["source"] = source
     if before is not None:
-        selector["before"] = _time(before)
+        selector["before"] = time_of(before)
     if lesson is not None:
         selector["lesson"] = lesson
     with open_learner(context, namespace=namespace) as learner:
@@ -96,11 +95,3 @@ def verify(context: typer.Context, json: Json = False) -> None:
         show("\n".join(found) or "All is well.")
     if found:
         raise typer.Exit(1)
-
-
-def _time(text: str) -> datetime:
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no date or time; expected 2026-11-26 or 2026-11-26T12:00:00+00:00") from None
-    return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -1,11 +1,13 @@
 """What the commands share: opening the parts, reading options, and printing for people or as JSON."""
 
 import json
+import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from langchain_reflect.ledger import Ledger
     from langchain_reflect.settings import ReflectSettings
 
+_PIPED: Final = 160
+"""Columns where nobody looks at a terminal."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[str | None, typer.Option(help="Chat model that reflects, as `provider:model`. [REFLECT_MODEL]", show_default=False)]
 NamespaceOption = Annotated[str | None, typer.Option(help="Namespace, parts separated by `/`.", show_default=False)]
@@ -95,6 +99,32 @@ def namespace_of(text: str | None) -> tuple[str, ...] | None:
     return tuple(part for part in text.split("/") if part) if text else None
 
 
+def nothing_in(ledger: "Ledger", namespace: str | None) -> str:
+    """What to say where no lesson was found: a namespace may have been mistyped.
+
+    Args:
+        ledger: That was asked.
+        namespace: As it was typed; None: all were looked at.
+    """
+    others = sorted({"/".join(lesson.namespace) for lesson in ledger.lessons()})
+    if namespace is None or not others:
+        return "No lessons."
+    return f"No lessons in namespace {namespace!r}; there are some in {', '.join(others[:10])}."
+
+
+def time_of(text: str) -> datetime:
+    """A date or time that was typed in; UTC where it names no zone.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no date or time; expected 2026-11-26 or 2026-11-26T12:00:00+00:00") from None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
 def pairs(texts: Sequence[str]) -> dict[str, str]:
     """`key=value` options as a mapping.
 
@@ -121,8 +151,29 @@ def show(*parts: "RenderableType") -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=_PIPED)
     for part in parts:
         console.print(part)
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr, moved by calls with how much of how much is done; None where nobody watches.
+
+    Args:
+        doing: Stands in front of the bar.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> "RenderableType":

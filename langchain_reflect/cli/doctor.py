@@ -25,6 +25,10 @@ EXTRAS: Final = {
     "stats": ("matplotlib",),
     "demo": ("langchain_openai", "xllamacpp"),
 }
+_FOREIGN: Final = (
+    "they were not shown. Does somebody else write to this Chroma? Books that share a server need names of their own, `ChromaIndex(url, "
+    "name=...)`; `reflect reindex` makes the index anew and begins to count at 0"
+)
 
 
 class Check(NamedTuple):
@@ -138,6 +142,7 @@ def _embeddings(known: "ReflectSettings") -> Check:
 
 
 def _index(context: typer.Context, known: "ReflectSettings") -> Check:
+    from langchain_reflect.lessons.finding import UNCONFIRMED_KEY
     from langchain_reflect.types import SERVABLE
 
     if known.chroma is None and not (known.path / "chroma").exists():
@@ -149,6 +154,9 @@ def _index(context: typer.Context, known: "ReflectSettings") -> Check:
             return Check("index", "warning", f"{error}; meanwhile lessons are found by the vectors in the ledger")
         held = learner.index.count()
         wanted = sum(len(each.vectors) for each in learner.ledger.vectors(learner.embedder.id, statuses=SERVABLE))
+        foreign = learner.ledger.meta(UNCONFIRMED_KEY)
+    if foreign:
+        return Check("index", "warning", f"named {foreign} lessons that the ledger does not confirm; {_FOREIGN}")
     if held != wanted:
         return Check("index", "warning", f"holds {held} of {wanted} vectors; the next recall or `reflect reindex` brings it up to date")
     return Check("index", "ok", f"holds all {held} vectors of the lessons that may be shown")

@@ -71,7 +71,8 @@ def show_(context: typer.Context, episode_id: str, namespace: NamespaceOption = 
         )
         return
     named = ("id", "graph", "status", "arm", "started_at", "model", "task", "error", "metadata")
-    show(facts([(name.replace("_", " "), getattr(episode, name)) for name in named if getattr(episode, name)]))
+    known = [(name.replace("_", " "), getattr(episode, name)) for name in named if getattr(episode, name)]
+    show(facts([*known, *_fingerprint(episode)]))
     steps = [(s.kind, s.name, short(_step(s.input)), short(s.error or _step(s.output))) for s in episode.steps]
     show(table(("step", "name", "input", "output"), steps, title="Trajectory"))
     if outcomes:
@@ -164,6 +165,13 @@ def _lines(file: str) -> Iterator[str]:
         raise InvalidInput(f"no file {file!r}; expected JSON lines (.jsonl or .jsonl.gz)")
     with gzip.open(file, "rt", encoding="utf-8") if file.endswith(".gz") else Path(file).open(encoding="utf-8") as lines:
         yield from lines
+
+
+def _fingerprint(episode: "Episode") -> list[tuple[str, str]]:
+    """Which version of the agent acted; the model has a line of its own."""
+    parts = episode.fingerprint.model_dump(exclude={"model"}) if episode.fingerprint else {}
+    told = ", ".join(f"{name} {value}" for name, value in parts.items() if value)
+    return [("fingerprint", told)] if told else []
 
 
 def _step(value: Any) -> str:  # plain JSON of any form

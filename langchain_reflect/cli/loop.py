@@ -1,5 +1,7 @@
 """`reflect reflect`, `recall`, `reindex` and `sweep`: the steps of the loop, by hand."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +15,18 @@ from langchain_reflect.cli.common import (
     open_learner,
     open_ledger,
     printable,
+    progress,
     require_ledger,
     short,
     show,
     table,
 )
+from langchain_reflect.errors import IndexUnavailable, ReflectError
 
 if TYPE_CHECKING:
-    from langchain_reflect.types import AppliedEdit
+    from langchain_reflect.learner import Learner
+    from langchain_reflect.reflection.replaying import Replay
+    from langchain_reflect.types import AppliedEdit, Lesson
 
 
 def reflect(
@@ -61,20 +67,62 @@ def recall(
     if json:
         emit_json(recalled)
         return
-    rows = [(m.lesson.id, f"{m.similarity:.2f}", m.reason, short(m.lesson.when, 40), short(m.lesson.do)) for m in recalled.matches]
-    show(table(("lesson", "similarity", "", "when", "do"), rows) if rows else "No lessons to consider.")
+    names = ("lesson", "similarity", "words", "score", "", "when", "do")
+    rows = [
+        (m.lesson.id, f"{m.similarity:.2f}", f"{m.lexical:.1f}", f"{m.score:.2f}", m.reason, short(m.lesson.when, 40), short(m.lesson.do))
+        for m in recalled.matches
+    ]
+    show(table(names, rows) if rows else "No lessons to consider.")
     typer.echo(printable(recalled.block) or f"Nothing would be shown: {recalled.note}")
 
 
-def reindex(context: typer.Context, json: Json = False) -> None:
-    """Rebuild the index from the ledger. Nothing is embedded again unless the embedding model changed."""
+def reindex(
+    context: typer.Context,
+    embeddings: Annotated[
+        str | None, typer.Option(help="Embedding model that takes over, as `provider:model`. [REFLECT_EMBEDDINGS]", show_default=False)
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop the vectors of embedding models that are not in use any more.")] = False,
+    json: Json = False,
+) -> None:
+    """Rebuild the index from the ledger. Nothing is embedded again unless the embedding model changed; if killed, run it again to go on."""
     require_ledger(context)
-    with open_learner(context) as learner:
-        count = learner.lessons.reindex()
+    given = {"embeddings": embeddings} if embeddings else {}
+    with open_learner(context, **given) as learner:
+        with progress("embedding") as shown, _resumable():
+            count = _reindexed(learner, shown, switching=bool(embeddings))
+        pruned = learner.lessons.prune_vectors() if prune else 0
+        used = learner.embedder.id
     if json:
-        emit_json({"lessons": count})
-    else:
-        show(f"Indexed {count} lessons.")
+        emit_json({"lessons": count, "embedder": used, "pruned": pruned})
+        return
+    show(f"Indexed {count} lessons by {used}." + (f" Dropped {pruned} vectors of other models." if prune else ""))
+    if embeddings:
+        show(f"Processes with another model get no lessons until they are started with embeddings={embeddings!r} (REFLECT_EMBEDDINGS).")
+
+
+def _reindexed(learner: "Learner", shown: Callable[[int, int], None] | None, *, switching: bool) -> int:
+    """Lessons in the index; a switch has worked even if the index belongs to a running agent, which fills it once it is restarted."""
+    try:
+        return learner.lessons.reindex(progress=shown)
+    except IndexUnavailable as error:
+        if not switching:
+            raise
+        typer.echo(f"reflect: the switch is done, but the index is not filled yet: {error}", err=True)
+        return 0
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """One line for whatever a provider of embeddings raises."""
+    try:
+        yield
+    except ReflectError:
+        raise
+    except Exception as error:
+        typer.echo(
+            f"reflect: embedding stopped ({type(error).__name__}: {error}). The former model stays in use; run it again to go on.", err=True
+        )
+        raise typer.Exit(1) from error
 
 
 def sweep(
@@ -93,6 +141,44 @@ def sweep(
         emit_json({"abandoned": count, "trimmed": trimmed})
     else:
         show(f"Abandoned {count} episodes, dropped {trimmed} trajectories.")
+
+
+def replay(
+    context: typer.Context,
+    write: Annotated[bool, typer.Option("--write", help="Write what comes out differently, as further revisions.")] = False,
+    leave_out: Annotated[bool, typer.Option("--leave-out", help="Write it although advice without a stored answer is left out.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; kept with the revisions.")] = "",
+    namespace: NamespaceOption = None,
+    json: Json = False,
+) -> None:
+    """Build the lessons anew from what was recorded and what the model said; none is asked. Exit code 1 if they come out differently."""
+    require_ledger(context)
+    with open_learner(context, namespace=namespace) as learner:
+        only = learner.settings.namespace if namespace else None
+        made = learner.replay(namespace=only, write=write, reason=reason, leave_out=leave_out)
+    if json:
+        emit_json(made)
+    else:
+        for each in made:
+            _show_replay(each, written=write)
+        if not made:
+            show("No lessons.")
+    if any(each.differences for each in made) and not write:
+        raise typer.Exit(1)
+
+
+def _show_replay(made: "Replay", *, written: bool) -> None:
+    counts = f"{made.reflections} reflections repeated, {made.revisions} other changes made again, {len(made.lessons)} lessons"
+    show(f"{'/'.join(made.namespace)}: {counts}. {'The book comes out as it is.' if made.is_same else ''}".strip())
+    rows = [(d.lesson_id, _said(d.before), _said(d.after)) for d in made.differences]
+    if rows:
+        show(table(("lesson", "was" if written else "is", "is now" if written else "would be"), rows))
+    for line in (*(f"no stored answer about {said!r}" for said in made.unanswered), *made.lost):
+        show(line)
+
+
+def _said(lesson: "Lesson | None") -> str:
+    return "" if lesson is None else f"{lesson.status}, {len(lesson.evidence)} episodes: {short(lesson.do, 60)}"
 
 
 def _row(edit: "AppliedEdit") -> tuple[str, str, str, str]:

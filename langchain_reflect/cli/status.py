@@ -34,7 +34,7 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
         "lessons": dict(Counter(lesson.status for lesson in ledger.lessons())),
         "awaiting_reflection": ledger.due(),
         "jobs": dict(ledger.job_counts()),
-        "reflections": [str(report) for report in reports],
+        "reflections": [f"{report.id} {report}" for report in reports],
         "parked": [f"{job.id} {job.key!r}: {job.problem}" for job in ledger.jobs(state="parked", limit=20)],
         "waiting": [
             f"{job.id} {job.key!r} until {job.not_before:%Y-%m-%d %H:%M:%S} UTC: {job.problem}"

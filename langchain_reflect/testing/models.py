@@ -3,18 +3,18 @@
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr, SkipValidation
 
-Answer = str | Mapping[str, Any] | AIMessage | Exception
+Answer = str | Mapping[str, Any] | AIMessage | BaseException
 """A text, the data of a structured answer, a whole message, or an exception to raise."""
 
 
@@ -27,8 +27,8 @@ class ScriptedChatModel(BaseChatModel):
 
     answers: SkipValidation[Sequence[Answer] | Callable[[list[BaseMessage]], Answer]]
     """What to say; after the last one of a list every call fails."""
-    structured: bool = False
-    """Whether the model has `with_structured_output`, by tool calls."""
+    structured: bool | Literal["function_calling", "json_schema", "refused"] = False
+    """Whether the model has `with_structured_output`: by tool calls (as True), by a schema of its text, or refused by its provider."""
     name: str | None = "scripted"
 
     _prompts: list[list[BaseMessage]] = PrivateAttr(default_factory=list)
@@ -48,10 +48,15 @@ class ScriptedChatModel(BaseChatModel):
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
 
     def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
-        """As of any model with tools; refused if `structured` is false."""
+        """As of any model with tools, or of one that only constrains its text; refused if `structured` is false."""
+        method = kwargs.get("method", "function_calling")
         if not self.structured:
             raise NotImplementedError("this model has no structured output")
-        return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+        if self.structured in ("function_calling", "json_schema") and method != self.structured:
+            raise ValueError(f"unknown method {method!r}")
+        if self.structured == "json_schema":
+            return self.bind(response_format=schema) | RunnableLambda(lambda raw: {"raw": raw, "parsed": None, "parsing_error": None})
+        return super().with_structured_output(schema, include_raw=include_raw)
 
     def _generate(
         self,
@@ -61,11 +66,13 @@ class ScriptedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del stop, run_manager
+        if self.structured == "refused" and kwargs.get("tools"):
+            raise ValueError("this model does not support structured output")
         with self._lock:
             self._prompts.append(messages)
             at = len(self._prompts) - 1
         answer = self._answer(messages, at)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         message = _message(answer, kwargs.get("tools") or ())
         if message.usage_metadata is None:

@@ -33,7 +33,7 @@ _FEEDBACK: Final = re.compile(r"^feedback: (.+)$", re.MULTILINE)
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 _ONE_CASE: Final = re.compile(r"\bexpected\b|\bgot\b", re.IGNORECASE)
 _NEW: Final = re.compile(r"^NEW LESSON: (.+)$", re.MULTILINE)
-_BOOK: Final = re.compile(r"^BOOK (\S+): (.+)$", re.MULTILINE)
+_BOOK: Final = re.compile(r"^BOOK (\S+)(?: \([^)]*\))?: (.+)$", re.MULTILINE)
 _SAME: Final = 0.8
 """Likeness of two advices that say the same."""
 

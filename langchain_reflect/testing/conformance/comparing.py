@@ -62,7 +62,8 @@ class Pair:
     @staticmethod
     def equal(got: Any, expected: Any) -> None:
         """Compare what is left of both without ids and times."""
-        assert normal(got) == normal(expected)
+        one, other = normal(got), normal(expected)
+        assert one == other, difference(one, other)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def normal(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
     if isinstance(value, str):
         return _TIME.sub("<time>", _ID.sub("<id>", value))
     if isinstance(value, BaseMessage):
-        return (type(value).__name__, {k: normal(v) for k, v in value.model_dump().items()})
+        return (type(value).__name__, {k: "<id>" if k == "id" else normal(v) for k, v in value.model_dump().items()})  # or not yet given
     if isinstance(value, Mapping):
         ours = {METADATA_KEY}
         return {normal(k): normal(v) for k, v in value.items() if k != METADATA_KEY and not (isinstance(v, dict) and set(v) == ours)}
@@ -108,3 +109,19 @@ def normal(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
     if isinstance(value, list | tuple | set | frozenset):
         return [normal(item) for item in value]
     return normal(repr(value)) if not isinstance(value, int | float | type(None)) else value
+
+
+def difference(got: Any, expected: Any, place: str = "") -> str:
+    """Where two normal values differ first.
+
+    Args:
+        got: From `normal`.
+        expected: Likewise.
+        place: Of both in what they are part of.
+    """
+    if isinstance(got, Mapping) and isinstance(expected, Mapping) and got.keys() == expected.keys():
+        return next((difference(got[k], expected[k], f"{place}[{k!r}]") for k in got if got[k] != expected[k]), "")
+    if isinstance(got, list | tuple) and isinstance(expected, list | tuple) and len(got) == len(expected):
+        pairs = enumerate(zip(got, expected, strict=True))
+        return next((difference(a, b, f"{place}[{i}]") for i, (a, b) in pairs if a != b), "")
+    return f"at {place or 'the top'}: {got!r:.500} is not {expected!r:.500}"

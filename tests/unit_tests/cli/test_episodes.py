@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from langchain_reflect import Episode, Ledger
+from langchain_reflect.types import Fingerprint
 
 EPISODE = "00000000-0000-7000-8000-000000000001"
 
@@ -32,6 +33,12 @@ def test_show_has_trajectory_and_outcomes(run, home, ledger: Ledger):
     assert found["episode"]["steps"][0]["output"]["content"] == "two"
     assert found["outcomes"][0]["feedback"] == "It is three."
     assert "It is three." in run("--path", home, "episodes", "show", EPISODE).out
+
+
+def test_show_tells_which_version_of_the_agent_acted(run, home, ledger: Ledger):
+    episode = ledger.episode(EPISODE)
+    ledger.save_episode(episode.model_copy(update={"fingerprint": Fingerprint(model="tiny-1", prompt="0a1b", tools="2c3d")}))
+    assert "prompt 0a1b, tools 2c3d" in run("--path", home, "episodes", "show", EPISODE).out
 
 
 def test_an_unknown_episode_is_named(run, home):

@@ -1,4 +1,7 @@
+from langchain_core.embeddings import DeterministicFakeEmbedding
+
 from langchain_reflect import learner
+from langchain_reflect.errors import IndexUnavailable
 from langchain_reflect.testing.models import ScriptedChatModel
 from tests.unit_tests.cli.conftest import park
 
@@ -11,7 +14,42 @@ def test_recall_explains_itself(run, home):
 
 
 def test_reindex_counts_what_it_indexed(run, home):
-    assert run("--path", home, "reindex", "--json").json == {"lessons": 1}
+    counted = {"lessons": 1, "embedder": "sentence-transformers/all-MiniLM-L6-v2", "pruned": 0}
+    assert run("--path", home, "reindex", "--json").json == counted
+
+
+def test_reindex_lets_another_embedding_model_take_over(run, home, monkeypatch):
+    run("--path", home, "reindex")
+    monkeypatch.setattr("langchain.embeddings.init_embeddings", lambda _: DeterministicFakeEmbedding(size=8))
+    ran = run("--path", home, "reindex", "--embeddings", "fake:eight", "--prune")
+    assert ran.out.startswith("Indexed 1 lessons by fake:eight. Dropped 2 vectors of other models.\n")
+    assert "REFLECT_EMBEDDINGS" in ran.out
+    refused = run("--path", home, "recall", "Count the letters")
+    assert (refused.code, "fake:eight" in refused.err) == (1, True)
+
+
+def test_a_switch_is_done_although_a_running_agent_owns_the_index(run, home, monkeypatch):
+    def refuse(*_):
+        raise IndexUnavailable("the folder belongs to another process")
+
+    monkeypatch.setattr("langchain.embeddings.init_embeddings", lambda _: DeterministicFakeEmbedding(size=8))
+    monkeypatch.setattr("langchain_reflect.index.chroma.ChromaIndex.open", refuse)
+    monkeypatch.setattr("langchain_reflect.index.chroma.ChromaIndex.reset", refuse)
+    ran = run("--path", home, "reindex", "--embeddings", "fake:owned")
+    assert (ran.code, "the switch is done" in ran.err) == (0, True)
+    assert run("--path", home, "reindex", "--embeddings", "fake:owned", "--json").json["embedder"] == "fake:owned"
+
+
+def test_a_provider_that_fails_is_one_line_that_says_how_to_go_on(run, home, monkeypatch):
+    class Failing(DeterministicFakeEmbedding):
+        def embed_documents(self, texts):
+            raise ConnectionError("rate limit")
+
+    monkeypatch.setattr("langchain.embeddings.init_embeddings", lambda _: Failing(size=8))
+    ran = run("--path", home, "reindex", "--embeddings", "fake:failing")
+    assert ran.code == 1
+    assert ran.err.startswith("reflect: embedding stopped (ConnectionError: rate limit)")
+    assert "again" in ran.err
 
 
 def test_reflect_without_a_model_says_what_to_do(run, home, ledger):
@@ -49,3 +87,18 @@ def test_a_parked_group_is_freed_by_hand(run, home, ledger):
     assert (refused.code, "no waiting or parked job 'J-unknown'" in refused.err) == (1, True)
     assert run("--path", home, "retry", job.id).out == "Freed 1 groups.\n"
     assert [j.state for j in ledger.jobs()] == ["ready"]
+
+
+def test_replay_says_what_comes_out_differently_and_writes_it_on_request(run, home, ledger, monkeypatch):
+    ledger.record_outcome("00000000-0000-7000-8000-000000000001", reward=0.0, feedback="Write the letters with commas between.")
+    lesson = {"when": "letters are counted", "do": "Count on your fingers", "cites": ["R1"]}
+    monkeypatch.setattr(learner, "resolve_model", lambda _: ScriptedChatModel(answers=[{"lessons": [lesson]}]))
+    assert run("--path", home, "reflect", "--model", "scripted:any", "--json").json["groups"] == 1
+    assert "1 reflections repeated" in run("--path", home, "replay").out
+    assert "comes out as it is" in run("--path", home, "replay").out
+    monkeypatch.setattr("langchain_reflect.reflection.drafting.refusal", lambda *_: "mended")
+    ran = run("--path", home, "replay")
+    assert (ran.code, "Count on your fingers" in ran.out) == (1, True)
+    assert run("--path", home, "replay", "--write", "--reason", "a bug", "--json").code == 0
+    assert [x.status for x in ledger.lessons() if x.do == "Count on your fingers"] == ["retired"]
+    assert run("--path", home, "replay").code == 0

@@ -3,6 +3,7 @@
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_reflect.recall.rendering import render
+from langchain_reflect.reflection.neighbours import Neighbour
 from langchain_reflect.reflection.prompts import Prompts, curate_messages
 from langchain_reflect.reflection.schemas import CurateAnswer, DraftsAnswer
 from langchain_reflect.reflection.structured import ask
@@ -65,8 +66,8 @@ def test_without_feedback_it_has_nothing_to_say():
 
 
 def test_as_a_curator_it_merges_what_says_the_same_and_adds_the_rest():
-    same = [("L-1", LESSON)]
-    other = [("L-2", LessonText(when="writing a date", do="Write it as YYYY-MM-DD."))]
+    same = [Neighbour("L-1", LESSON, 0.9, related=True)]
+    other = [Neighbour("L-2", LessonText(when="writing a date", do="Write it as YYYY-MM-DD."), 0.8, related=False)]
     model = SimulatedModel()
     assert ask(model, CurateAnswer, curate_messages(Prompts(), LESSON, [*other, *same])).value.ids == ["L-1"]
     assert ask(model, CurateAnswer, curate_messages(Prompts(), LESSON, other)).value.action == "ADD"
