@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_reflect.reflection.curation import Candidate, Curator, Judged, problem_of
 from langchain_reflect.reflection.neighbours import Neighbour
+from langchain_reflect.reflection.own_parts import put_down
 from langchain_reflect.reflection.prompts import curate_messages
 from langchain_reflect.reflection.schemas import CurateAnswer
 from langchain_reflect.reflection.state import Parts
@@ -111,6 +112,7 @@ def _own(curator: Curator, candidate: Candidate, near: Sequence[Neighbour]) -> J
     try:
         answer: object = curator(candidate.draft, near)
         if not isinstance(answer, CurateAnswer):
+            put_down(answer)
             return Judged(question, problem=f"{answer!r:.80}; expected a CurateAnswer; it cannot be async")
         problem = problem_of(answer, near)
     except Exception as error:  # noqa: BLE001 - a curator of the user's may fail in any way; the group waits, and the others go on

@@ -1,5 +1,6 @@
 """What a user puts in the place of a part is looked at when it is given, so that the message comes where the mistake was made."""
 
+import inspect
 from typing import TypeVar
 
 from langchain_reflect.errors import InvalidInput, shown
@@ -36,3 +37,13 @@ def check_callable(name: str, value: T) -> T:
     if not callable(value):
         raise InvalidInput(f"{name}={shown(value)}; expected a function")
     return value
+
+
+def put_down(value: object) -> None:
+    """Close what an async function gave in place of an answer: nobody awaits it, and the error that follows says enough.
+
+    Args:
+        value: Any.
+    """
+    if inspect.iscoroutine(value):
+        value.close()

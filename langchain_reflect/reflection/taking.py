@@ -10,6 +10,7 @@ from langchain_reflect.index.base import Vector
 from langchain_reflect.ledger.claims import Claim
 from langchain_reflect.lessons.shelf import vectors_of
 from langchain_reflect.reflection.clustering import near
+from langchain_reflect.reflection.own_parts import put_down
 from langchain_reflect.reflection.state import Parts, ReflectionState
 from langchain_reflect.types import Job, Rollout, RolloutGroup, now
 
@@ -77,6 +78,7 @@ def _groups(found: object) -> list[RolloutGroup]:
     """What a grouping, which may be a user's, has found."""
     for group in found if isinstance(found, Sequence) else [found]:
         if not isinstance(group, RolloutGroup):
+            put_down(group)
             raise InvalidInput(f"the grouping returned {group!r:.80}; expected a list of RolloutGroup; it cannot be async")
     return list(found) if isinstance(found, Sequence) else []
 
