@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sections import DATA, Table, lines
 
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
-from langchain_reflect.recall.fusion import POOL, fit, fused_scores, pool, reciprocal_ranks
+from langchain_reflect.recall.fusion import POOL, fit, fused_scores, pool
 from langchain_reflect.recall.lexical import LexicalIndex, words
 from langchain_reflect.recall.ranking import fit_floor_for
 
@@ -213,6 +213,20 @@ def abstention(quality: Quality, floor: float) -> Table:
     rows = [["AUROC of the best cosine", f"{quality.auroc(best):.4f}"], ["AUROC of fit", f"{quality.auroc(quality.scored.fits):.4f}"]]
     rows += [[name, f"{value:.3f}"] for name, value in at_floor(quality, floor).items()]
     return Table(f"abstention, floor {floor:.3f}", ["", ""], rows)
+
+
+def reciprocal_ranks(*scores: Numbers, k: int = 60) -> Numbers:
+    """Reciprocal rank fusion, what `fused_scores` is compared with.
+
+    Args:
+        scores: One array of numbers per search, higher is better.
+        k: How little the first places stand out.
+
+    Source: Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet, SIGIR 2009.
+    """
+    ranks = (np.argsort(np.argsort(-each, kind="stable"), kind="stable") for each in scores)
+    total: Numbers = np.sum([1.0 / (k + 1 + rank) for rank in ranks], axis=0)
+    return total
 
 
 def at_floor(quality: Quality, floor: float) -> Mapping[str, float]:

@@ -93,20 +93,6 @@ def convex(dense: Numbers, lexical: Numbers) -> Numbers:
     return (_stretched(dense) + _stretched(lexical)) / 2
 
 
-def reciprocal_ranks(*scores: Numbers, k: int = 60) -> Numbers:
-    """Reciprocal rank fusion, what `fused_scores` is compared with.
-
-    Args:
-        scores: One array of numbers per search, higher is better.
-        k: How little the first places stand out.
-
-    Source: Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet, SIGIR 2009.
-    """
-    ranks = (np.argsort(np.argsort(-each, kind="stable"), kind="stable") for each in scores)
-    total: Numbers = np.sum([1.0 / (k + 1 + rank) for rank in ranks], axis=0)
-    return total
-
-
 def fit(cosines: Numbers, lexical: Numbers) -> float:
     """How well the best lessons fit a task, as a cosine: the nearest lesson's, averaged with what the words bear witness to.
 

@@ -138,7 +138,7 @@ def replay(book: LessonBook, *, policy: ReflectionPolicy, prompts: Prompts, name
                 _repeated(bench, event.actor, event.record)
             bench.note(event.version)
         lessons = tuple(bench.heads[i] for i in sorted(bench.heads))
-    touched = {r.lesson.id for r in book.ledger.journal(namespace=namespace, actor=ACTOR)}
+    touched = {r.lesson.id for r in whole if r.actor == ACTOR}
     found = {lesson.id: lesson for lesson in book.ledger.lessons(namespace=namespace)}
     return Replay(
         namespace=namespace,

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from langchain_reflect.recall.fusion import Fused, convex, fit, fuse, fused_scores, pool, reciprocal_ranks
+from langchain_reflect.recall.fusion import Fused, convex, fit, fuse, fused_scores, pool
 
 from .conftest import unit_vector
 
@@ -71,10 +71,6 @@ def test_a_lesson_alone_in_its_book_vouches_for_itself():
 def test_equal_scores_decide_nothing():
     assert convex(np.full(3, 0.5), np.zeros(3)).tolist() == [0, 0, 0]
     assert fused_scores(np.full(2, 0.5), np.zeros(2), np.zeros((2, 4))).tolist() == [0, 0]
-
-
-def test_reciprocal_ranks_add_up():
-    assert reciprocal_ranks(np.array([0.9, 0.1]), np.array([1.0, 2.0])) == pytest.approx([1 / 61 + 1 / 62] * 2)
 
 
 def test_the_pool_holds_what_either_search_finds_and_a_sample():
