@@ -17,7 +17,7 @@ import numpy as np
 from langchain_reflect import Ledger
 from langchain_reflect.ledger.claims import Closing
 from langchain_reflect.ledger.migrations import MIGRATIONS
-from langchain_reflect.types import Episode, Exposure, Lesson, ReflectionReport, Revision, RolloutGroup, Step, Usage
+from langchain_reflect.types import Episode, Exposure, Lesson, PracticeRun, ReflectionReport, Revision, RolloutGroup, Step, Usage
 
 START = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 SPACE = ("acme", "support")
@@ -33,8 +33,9 @@ def episode(number: int, **more: object) -> Episode:
 
 def fill(ledger: Ledger) -> None:
     """One of everything."""
+    drawn = {"revision": 1, "probability": 0.75, "policy": "holdout=0.1 placebo=0 doses=2:1", "dose": 2}
     for number in range(1, 4):
-        shown = Exposure(episode_id=UUID(int=number), lesson_id="L-000000000001", revision=1, shown=number > 1, probability=0.75)
+        shown = Exposure(episode_id=UUID(int=number), lesson_id="L-000000000001", shown=number > 1, unit=f"thread-{number}", **drawn)
         ledger.save_episode(episode(number, task_key="same", shown=("L-000000000001",) if number > 1 else ()), [shown])
         ledger.record_outcome(UUID(int=number), reward=number / 4, source="verifier", observed_at=START, namespace=SPACE)
     ledger.record_outcome(UUID(int=1), feedback="It was late.", source="zendesk", key="e-1", observed_at=START, namespace=SPACE)
@@ -57,7 +58,13 @@ def fill(ledger: Ledger) -> None:
     ledger.append_revisions([], closing=closing)
     waiting = tuple(ledger.rollouts(episodes=[UUID(int=3)]))
     ledger.plan([RolloutGroup(key="key:same", namespace=SPACE, graph="agent", task=waiting[0].episode.task, rollouts=waiting)])
+    ledger.steer("paused", SPACE, "agent", by="dana", reason="it hurts")
+    ledger.steer("doses", SPACE, by="credit", body={1: 0.5, 2: 0.5})
     ledger.revoke_source("rumour", reason="unreliable", namespace=SPACE)
+    practice = ledger.begin_practice("nightly", digest="d", namespace=SPACE)
+    ledger.reserve(practice, treated=[UUID(int=5)], controls=[UUID(int=6)])
+    run = PracticeRun(key="0/0/0/treated", epoch=0, arm="treated", family="f", episode_id=UUID(int=5), reward=0.5, usage=Usage(calls=1))
+    ledger.keep_practice_run(practice, run, seconds=1.5)
 
 
 def main() -> None:

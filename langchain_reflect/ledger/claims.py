@@ -143,7 +143,9 @@ def claim(
         conditions.append(tables.jobs.c.namespace.not_in(but))
     query = select(tables.jobs).where(*conditions).order_by(tables.jobs.c.created_at, tables.jobs.c.id)
     if episodes is None:
-        query = query.limit(limit)
+        member, kept_back = tables.job_episodes.c, tables.reserved.c
+        kept = select(member.job_id).join_from(tables.job_episodes, tables.reserved, member.episode_id == kept_back.episode_id)
+        query = query.where(tables.jobs.c.id.not_in(kept)).limit(limit)
     query = query.with_for_update(skip_locked=True)
     found = [_job(connection, row) for row in connection.execute(query)]
     found = [job for job in found if not _is_deadly(connection, job, at, max_failures)]

@@ -75,6 +75,28 @@ class Database:
         """
         return self._run(work, write=True)
 
+    def glance(self, query: str) -> object:
+        """The one value that a query gives, or None: in SQLite in a quarter of the time that `read` takes.
+
+        Args:
+            query: Without parameters, in the SQL of either database.
+        """
+        self._forget_after_fork()
+        if not self.is_sqlite:
+            return self.read(lambda connection: connection.exec_driver_sql(query).scalar())
+        try:
+            with GATE.transaction():
+                connection = self._engine.raw_connection()
+                try:
+                    cursor = connection.cursor()
+                    found = cursor.execute(query).fetchone()
+                    cursor.close()
+                finally:
+                    connection.close()
+        except (SQLAlchemyError, sqlite3.Error):
+            return self.read(lambda connection: connection.exec_driver_sql(query).scalar())  # which tries again, or says what is wrong
+        return None if found is None else found[0]
+
     def raw(self, work: Callable[[object], T]) -> T:
         """The result of work with the driver's own connection, outside any transaction (for VACUUM and checkpoints)."""
         self._forget_after_fork()

@@ -1,7 +1,7 @@
 """Which episodes are due: judged, and seen by no reflection since their last outcome.
 
 `due` is derived from episodes, outcomes and `reflected`; it is settled in the transaction that changes any of them, so that finding work
-never reads the whole ledger.
+never reads the whole ledger. An episode of a practice's control arm is never due: nobody may learn from it.
 """
 
 from collections.abc import Collection
@@ -43,7 +43,8 @@ def derived(*conditions: ColumnElement[bool]) -> Select[tuple[object, ...]]:
     judged = and_(o.episode_id == e.id, o.namespace == e.namespace)
     last = select(func.max(o.recorded_at)).where(judged).scalar_subquery()
     seen = exists().where(tables.reflected.c.episode_id == e.id)
-    return select(e.id, e.namespace, e.graph, e.task_key, last).where(exists().where(judged, counts()), ~seen, *conditions)
+    control = exists().where(tables.reserved.c.episode_id == e.id, tables.reserved.c.lasting == 1)
+    return select(e.id, e.namespace, e.graph, e.task_key, last).where(exists().where(judged, counts()), ~seen, ~control, *conditions)
 
 
 def take_turns(connection: Connection, ids: Collection[UUID]) -> bool:

@@ -128,7 +128,8 @@ def judged(
 ) -> list[Episode]:
     """Episodes that have an outcome that counts, oldest first, or with `newest` the newest judged first.
 
-    With `unreflected`, only those that are due, and all that share a `task_key` with one of them: a late outcome reopens its group.
+    With `unreflected`, only those that are due, and all that share a `task_key` with one of them: a late outcome reopens its group. What a
+    practice has reserved is found by whoever names its ids.
     """
     table, given = tables.episodes.c, tables.outcomes.c
     mine = and_(given.episode_id == table.id, given.namespace == table.namespace)
@@ -137,7 +138,7 @@ def judged(
         wrong = or_(given.reward < below, given.feedback.is_not(None))
         query = query.where(exists().where(mine, wrong, counts()))
     if unreflected:
-        query = query.where(table.id.in_(_due_and_siblings()))
+        query = query.where(table.id.in_(_due_and_siblings()), ~_is_reserved(table.id, lasting=ids is not None))
     judged_at = select(func.max(given.recorded_at)).where(mine).scalar_subquery()
     query = query.order_by(*((judged_at.desc(), table.id) if newest else (table.started_at, table.id)))
     return _found(connection, query, trajectories=trajectories)
@@ -177,6 +178,12 @@ def _within(namespace: Namespace | None, graph: str | None, ids: Collection[UUID
     if ids is not None:  # written into the statement, because databases limit the number of its parameters
         conditions.append(table.id.in_(bindparam("ids", list(ids), expanding=True, literal_execute=True)))
     return conditions
+
+
+def _is_reserved(episode_id: ColumnElement[UUID], *, lasting: bool) -> ColumnElement[bool]:
+    """Whether a practice keeps others away from an episode; `lasting`: whether it keeps everybody away."""
+    held = tables.reserved.c
+    return exists().where(held.episode_id == episode_id, *([held.lasting == 1] if lasting else []))
 
 
 def _due_and_siblings() -> Any:

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, delete, exists, or_, select, update
 
 from langchain_reflect.errors import EpisodeNotFound
-from langchain_reflect.ledger import dues, lessons, reviews, runs, tables, tombs
+from langchain_reflect.ledger import dues, lessons, practices, reviews, runs, tables, tombs
 from langchain_reflect.ledger.lessons import text_hash, texts_of
 from langchain_reflect.types import Erased, Lesson, Namespace
 
@@ -95,7 +95,8 @@ def _forget_some(connection: Connection, namespace: Namespace, ids: Sequence[UUI
         "episodes": connection.execute(delete(tables.episodes).where(e.id.in_(ids))).rowcount,
         "reflections": reports,
     }
-    for table in (tables.episode_metadata, tables.runs, tables.reflected, tables.due):
+    practices.scrub(connection, ids)
+    for table in (tables.episode_metadata, tables.runs, tables.reflected, tables.due, tables.reserved):
         connection.execute(delete(table).where(table.c.episode_id.in_(ids)))
     dues.drop_jobs(connection, ids)
     stripped = [_without(connection, lesson, set(named), tasks) for lesson in kept]

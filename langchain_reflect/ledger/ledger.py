@@ -8,10 +8,13 @@ from langchain_reflect.ledger.methods.care import CareMethods
 from langchain_reflect.ledger.methods.episodes import EpisodeMethods
 from langchain_reflect.ledger.methods.lessons import LessonMethods
 from langchain_reflect.ledger.methods.outcomes import OutcomeMethods
+from langchain_reflect.ledger.methods.practices import PracticeMethods
+from langchain_reflect.ledger.methods.steering import SteeringMethods
+from langchain_reflect.ledger.methods.trials import TrialMethods
 from langchain_reflect.ledger.methods.work import WorkMethods
 
 
-class Ledger(EpisodeMethods, OutcomeMethods, LessonMethods, WorkMethods, CareMethods):
+class Ledger(EpisodeMethods, OutcomeMethods, LessonMethods, WorkMethods, TrialMethods, PracticeMethods, SteeringMethods, CareMethods):
     """Episodes, outcomes, exposures, lessons, reflections and jobs in SQLite or PostgreSQL.
 
     Whatever is read or changed by an id is looked for in one namespace; an id of another one is unknown there. Lists take a namespace as a

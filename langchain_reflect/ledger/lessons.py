@@ -135,12 +135,17 @@ def put_evidence(connection: Connection, lesson: Lesson) -> None:
 
 def version_of(connection: Connection) -> int:
     """The version of the book, 0 while it is empty."""
-    return int(connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == _VERSION_KEY)).scalar() or 0)
+    return int(connection.exec_driver_sql(VERSION).scalar() or 0)
 
 
-def changed_since(connection: Connection, version: int) -> list[str]:
-    """Ids of the lessons that changed after this version of the book."""
-    return list(connection.execute(select(tables.lessons.c.id).where(tables.lessons.c.version > version)).scalars())
+VERSION: Final = f"SELECT value FROM {tables.meta.fullname} WHERE key = '{_VERSION_KEY}'"  # noqa: S608 - names of our own
+"""Asked at each recall, so it is put together once."""
+
+
+def changed_since(connection: Connection, version: int, namespace: Namespace | None = None) -> list[str]:
+    """Ids of the lessons, of one namespace or of all, that changed after this version of the book."""
+    query = select(tables.lessons.c.id).where(tables.lessons.c.version > version, *_conditions(namespace, None, None))
+    return list(connection.execute(query).scalars())
 
 
 def next_version(connection: Connection) -> int:
@@ -167,6 +172,16 @@ def find(
     if limit is not None:
         query = query.limit(limit)
     return [Lesson.model_validate(body) for body in connection.execute(query).scalars()]
+
+
+def said(
+    connection: Connection, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None
+) -> list[tuple[str, str]]:
+    """Id and words of the lessons that match: title, condition, advice and the tasks each came from, a line each."""
+    query = select(tables.lessons.c.id, tables.lessons.c.body).where(*_conditions(namespace, statuses, ids))
+    rows = connection.execute(query)
+    # Unchecked, because they were checked when they were written, and this reads a whole namespace.
+    return [(i, "\n".join((body.get("title", ""), body["when"], body["do"], *body.get("tasks", ())))) for i, body in rows]
 
 
 def count(connection: Connection, namespace: Namespace, statuses: Collection[LessonStatus]) -> int:
@@ -268,7 +283,14 @@ def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesso
     return list(texts.values())
 
 
-def unembedded(connection: Connection, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus]) -> list[str]:
+def unembedded(
+    connection: Connection,
+    embedder: str,
+    *,
+    namespace: Namespace,
+    statuses: Collection[LessonStatus],
+    ids: Collection[str] | None = None,
+) -> list[str]:
     """Ids of the lessons that match and have a text without a vector by this embedder."""
     query = (
         select(tables.lessons.c.id)
@@ -277,7 +299,7 @@ def unembedded(connection: Connection, embedder: str, *, namespace: Namespace, s
         .outerjoin(
             tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder)
         )
-        .where(tables.vectors.c.text_hash.is_(None), *_conditions(namespace, statuses, None))
+        .where(tables.vectors.c.text_hash.is_(None), *_conditions(namespace, statuses, ids))
     )
     return list(connection.execute(query).scalars())
 
@@ -318,6 +340,32 @@ def read_vectors(
     for row in connection.execute(query):
         found.setdefault(row.id, (row, []))[1].append(np.frombuffer(row.data, "<f4"))
     return [LessonVectors(row.id, row.revision, row.namespace, row.status, np.stack(rows)) for row, rows in found.values()]
+
+
+def bare_vectors(
+    connection: Connection,
+    embedder: str,
+    *,
+    namespace: Namespace,
+    statuses: Collection[LessonStatus],
+    ids: Collection[str] | None,
+) -> "list[tuple[str, Vector]]":
+    """Id and vectors of the lessons that match, by id, as `read_vectors` reads them, and nothing else of each."""
+    import numpy as np  # as in `put_vectors`
+
+    query = (
+        select(tables.lessons.c.id, tables.vectors.c.data)
+        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
+        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
+        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
+        .where(*_conditions(namespace, statuses, ids))
+    )
+    found: dict[str, bytes] = {}
+    sizes: dict[str, int] = {}
+    for lesson_id, data in connection.execute(query):
+        sizes[lesson_id] = sizes.get(lesson_id, 0) + 1
+        found[lesson_id] = found[lesson_id] + data if lesson_id in found else data
+    return [(lesson_id, np.frombuffer(data, "<f4").reshape(sizes[lesson_id], -1)) for lesson_id, data in found.items()]
 
 
 def _conditions(namespace: Namespace | None, statuses: Collection[LessonStatus] | None, ids: Collection[str] | None) -> list[Any]:

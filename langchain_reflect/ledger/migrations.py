@@ -42,6 +42,12 @@ def _add_reviews(connection: Connection) -> None:
         _remake(connection, [tables.episodes, tables.revisions, tables.reflections])
 
 
+def _add_trials(connection: Connection) -> None:
+    """Exposures tell how they were drawn; what evidence says steers recall."""
+    if "policy" not in {c["name"] for c in inspect(connection).get_columns("exposures")}:
+        _remake(connection, [tables.exposures])
+
+
 def _remake(connection: Connection, remade: Sequence[Table]) -> None:
     """Build today's form of these tables (and all that are missing) and take the rows over; a migration that comes later finds it done."""
     for table in remade:
@@ -80,6 +86,7 @@ MIGRATIONS: Final[dict[str, Callable[[Connection], None]]] = {
     "0002_resumed_runs": _add_resumed_runs,
     "0003_strict_tables_and_jobs": _rebuild,
     "0004_reviews_and_fingerprints": _add_reviews,
+    "0005_trials": _add_trials,
 }
 """Name -> what it does, in order. Names are never changed or removed."""
 

@@ -264,6 +264,7 @@ def _first(dialect: str) -> Any:
         exists().where(tables.runs.c.run_id == _GIVEN["episode_id"]),
         exists().where(tables.reflected.c.episode_id == _GIVEN["episode_id"]),
         exists().where(tables.job_episodes.c.episode_id == _GIVEN["episode_id"]),
+        exists().where(tables.reserved.c.episode_id == _GIVEN["episode_id"], tables.reserved.c.lasting == 1),
         exists().where(revoked.namespace == _GIVEN["namespace"], revoked.source == _GIVEN["source"]),
         exists().where(tables.tombstones.c.digest.in_([bindparam("episode_tomb"), bindparam("slot_tomb")])),
         exists().where(*(o[name] == _GIVEN[name] for name in _SLOT)),

@@ -111,6 +111,10 @@ exposures = _table(
     Column("rank", Integer, nullable=False),
     Column("score", Number, nullable=False),
     Column("tokens", Integer, nullable=False),
+    Column("fit", Number, nullable=False, server_default="0"),
+    Column("unit", Text, nullable=False, server_default="", doc="what chance was drawn for"),
+    Column("policy", Text, nullable=False, server_default="", doc="the settings by which it was drawn"),
+    Column("dose", Integer, nullable=False, server_default="0", doc="most lessons that the run could be shown"),
     CheckConstraint("probability >= 0 AND probability <= 1", name="probability_in_range"),
     CheckConstraint("shown IN (0, 1)", name="shown_or_not"),
     Index("exposures_by_lesson", "lesson_id"),
@@ -255,6 +259,60 @@ spending = _table(
     Column("day", Text, primary_key=True, doc="UTC, YYYY-MM-DD"),
     Column("calls", Integer, nullable=False),
     Column("tokens", Integer, nullable=False),
+)
+
+steering = _table(
+    "steering",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("namespace", NamespaceText, nullable=False),
+    Column("graph", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("by", Text, nullable=False, doc="a person's name, or `credit`"),
+    Column("reason", Text, nullable=False),
+    Column("body", JsonText, nullable=False, doc="of `doses`: the probability of each dose"),
+    Column("at", UtcTime, nullable=False),
+    CheckConstraint("kind IN ('paused', 'resumed', 'doses')", name="steering_kind_known"),
+    Index("steering_by_graph", "namespace", "graph", "number"),
+)
+
+practices = _table(
+    "practices",
+    Column("namespace", NamespaceText, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("digest", Text, nullable=False, doc="of what is practised"),
+    Column("fence", Integer, nullable=False, doc="grows whenever somebody goes on with it"),
+    Column("finished", Integer, nullable=False),
+    Column("seconds", Number, nullable=False),
+    Column("body", JsonText, nullable=False, doc="what its finished epochs led to"),
+    Column("started_at", UtcTime, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    CheckConstraint("finished IN (0, 1)", name="practice_finished_or_not"),
+    Index("practices_by_id", "id", unique=True),
+)
+
+practice_runs = _table(
+    "practice_runs",
+    Column("practice_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("family", Text),
+    Column("episode_id", Id),
+    Column("reward", Number),
+    Column("failed", Integer, nullable=False),
+    Column("usage", JsonText, nullable=False),
+    Column("shown", JsonText, nullable=False),
+    Index("practice_runs_by_episode", "episode_id"),
+)
+
+reserved = _table(
+    "reserved",
+    Column("episode_id", Id, primary_key=True, doc="an episode that no reflection takes but that of its practice"),
+    Column("practice_id", Text, nullable=False),
+    Column("lasting", Integer, nullable=False, doc="1: of a control arm, so no reflection takes it at all"),
+    CheckConstraint("lasting IN (0, 1)", name="lasting_or_not"),
+    Index("reserved_by_practice", "practice_id"),
 )
 
 tombstones = _table(

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from langchain_reflect.ledger import dues, outcomes, tables
+from langchain_reflect.ledger import dues, outcomes, steering, tables
 from langchain_reflect.ledger.lessons import text_hash, texts_of
 from langchain_reflect.types import Lesson, Outcome
 
@@ -14,7 +14,8 @@ _SHOWN = 20
 
 def problems(connection: Connection) -> list[str]:
     """One line for each contradiction, at most 20 of a kind."""
-    return [*_file(connection), *_lessons(connection), *_outcomes(connection), *_dues(connection), *_jobs(connection), *_edges(connection)]
+    checks = (_file, _lessons, _outcomes, _dues, _jobs, _steering, _edges)
+    return [line for check in checks for line in check(connection)]
 
 
 def _file(connection: Connection) -> Iterator[str]:
@@ -69,6 +70,12 @@ def _jobs(connection: Connection) -> Iterator[str]:
     members = set(connection.execute(select(tables.job_episodes.c.job_id).distinct()).scalars())
     yield from (f"job {i} has no episodes" for i in sorted(open_jobs - members)[:_SHOWN])
     yield from (f"episodes are held by job {i}, which is not open" for i in sorted(members - open_jobs)[:_SHOWN])
+
+
+def _steering(connection: Connection) -> Iterator[str]:
+    for entry in steering.find(connection):
+        if entry.kind == "doses" and steering.doses_in(entry.body) is None:
+            yield f"entry {entry.number} of the steering log has doses that cannot be drawn from"
 
 
 def _edges(connection: Connection) -> Iterator[str]:

@@ -25,6 +25,7 @@ from langchain_reflect.types.episodes import (
     RolloutGroup,
     Step,
     StepKind,
+    decisive,
     resolve,
     source_rank,
 )
@@ -44,12 +45,14 @@ from langchain_reflect.types.lessons import (
     ReviewState,
     Revision,
 )
+from langchain_reflect.types.practices import Practice, PracticeRun
 from langchain_reflect.types.records import (
     Erased,
     Job,
     JobState,
     ReflectionReport,
 )
+from langchain_reflect.types.steering import Steered, Steering, SteeringKind
 
 __all__ = [
     "PRECEDENCE",
@@ -75,6 +78,8 @@ __all__ = [
     "News",
     "Noun",
     "Outcome",
+    "Practice",
+    "PracticeRun",
     "Recalled",
     "ReflectionReport",
     "Review",
@@ -83,10 +88,14 @@ __all__ = [
     "Reward",
     "Rollout",
     "RolloutGroup",
+    "Steered",
+    "Steering",
+    "SteeringKind",
     "Step",
     "StepKind",
     "Usage",
     "check_namespace",
+    "decisive",
     "now",
     "resolve",
     "source_rank",

@@ -16,7 +16,8 @@ Reward = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 EpisodeStatus = Literal["running", "ok", "error", "interrupted", "handoff", "drained", "cancelled", "closed_early", "abandoned"]
 
 
-Arm = Literal["treated", "holdout", "placebo"]
+Arm = Literal["treated", "holdout", "placebo", "paused"]
+"""What chance made of a run: lessons, none, neutral text in their place; `paused`: none, because lessons were switched off."""
 
 
 StepKind = Literal["message", "model", "tool", "node"]
@@ -55,8 +56,16 @@ class Exposure(Noun):
     """Place in the ranking, from 0."""
     score: float = 0.0
     """Cosine similarity of the task to the lesson, -1 to 1."""
+    fit: float = 0.0
+    """How well it fits the task by meaning and words, which is what the floor is held against; 0 where words were not compared."""
     tokens: int = 0
     """Estimated tokens that the lesson takes in the prompt block."""
+    unit: str = ""
+    """What chance was drawn for: the episode, its thread or its user; empty if chance had no part in it."""
+    policy: str = ""
+    """The settings by which it was drawn, in a form that can be read again; equal for runs that were drawn alike."""
+    dose: int = 0
+    """Most lessons that the run could be shown."""
 
 
 class Fingerprint(Noun):
@@ -143,19 +152,25 @@ def source_rank(source: str) -> int:
     return next((rank for rank, words in enumerate(PRECEDENCE) if word in words), 1)
 
 
-def resolve(outcomes: Sequence[Outcome]) -> float | None:
-    """The one reward that counts: best source, then the newest judgement, then the content (so that order never matters).
+def decisive(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """The one outcome whose reward counts: best source, then the newest judgement, then the content (so that order never matters).
 
     Args:
         outcomes: Outcomes of one episode, in any order; those without a reward are passed over.
     """
     judged = [o for o in outcomes if o.reward is not None]
-    if not judged:
-        return None
-    best = max(
-        judged, key=lambda o: (-source_rank(o.source), o.observed_at, o.model_dump_json(include={"reward", "feedback", "source", "key"}))
-    )
-    return best.reward
+    said = {"reward", "feedback", "source", "key"}
+    return max(judged, key=lambda o: (-source_rank(o.source), o.observed_at, o.model_dump_json(include=said)), default=None)
+
+
+def resolve(outcomes: Sequence[Outcome]) -> float | None:
+    """The one reward that counts, see `decisive`.
+
+    Args:
+        outcomes: Outcomes of one episode, in any order; those without a reward are passed over.
+    """
+    best = decisive(outcomes)
+    return None if best is None else best.reward
 
 
 News = Literal["new", "changed", "none"]

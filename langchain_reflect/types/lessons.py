@@ -114,7 +114,8 @@ class Revision(Noun):
     """The lesson after the change; `lesson.revision` is this revision's number."""
     kind: EditKind
     actor: str
-    """Who made it: a person's name, `human`, `import`, `revocation`, or the id of a reflection (`R-…`) or a consolidation (`C-…`)."""
+    """Who made it: a person's name, `human`, `import`, `revocation`, `credit` (what follows from evidence), or the id of a reflection
+    (`R-…`) or a consolidation (`C-…`)."""
     reason: str = ""
     at: datetime = Field(default_factory=now)
     version: int = 0

@@ -15,7 +15,7 @@ from langchain_reflect.ledger.locations import url_of
 from langchain_reflect.ledger.sqlite import Durability
 from langchain_reflect.redaction import Redact
 from langchain_reflect.redaction import redact as default_redact
-from langchain_reflect.types import Namespace, check_namespace
+from langchain_reflect.types import Namespace, Steering, check_namespace
 
 T = TypeVar("T")
 _COUNTED = (
@@ -48,6 +48,7 @@ class Methods:
         self.namespace: Namespace = check_namespace(namespace)
         self._redact = redact
         self._database = Database(self.url, durability, patience=patience)
+        self._steered: dict[tuple[Namespace, str], tuple[int, Steering]] = {}
         try:
             if not self._read(migrations.is_current):
                 self._write(migrations.migrate)

@@ -66,6 +66,12 @@ class LessonMethods(Methods):
         """Lessons that match all that is given, by id."""
         return self._read(lessons.find, namespace=namespace, statuses=statuses, ids=ids, limit=limit)
 
+    def lesson_texts(
+        self, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None = None
+    ) -> list[tuple[str, str]]:
+        """Id and words of the lessons that match: title, condition, advice and the tasks each came from, a line each."""
+        return self._read(lessons.said, namespace=self._space(namespace), statuses=statuses, ids=ids)
+
     def lesson_count(self, *, namespace: Namespace, statuses: Collection[LessonStatus]) -> int:
         """Number of lessons of a namespace that have one of these statuses."""
         return self._read(lessons.count, namespace, statuses)
@@ -144,9 +150,11 @@ class LessonMethods(Methods):
         """Texts of these lessons that have no vector by this embedder yet."""
         return self._read(lessons.missing_texts, embedder, list(of))
 
-    def unembedded(self, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus]) -> list[str]:
+    def unembedded(
+        self, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None = None
+    ) -> list[str]:
         """Ids of the lessons that match and have a text without a vector by this embedder."""
-        return self._read(lessons.unembedded, embedder, namespace=namespace, statuses=statuses)
+        return self._read(lessons.unembedded, embedder, namespace=namespace, statuses=statuses, ids=ids)
 
     def put_vectors(self, embedder: str, vectors: "Mapping[str, Vector]") -> None:
         """Keep the vectors of texts; known ones stay as they are."""
@@ -186,13 +194,21 @@ class LessonMethods(Methods):
         """Vectors of the lessons that match."""
         return self._read(lessons.read_vectors, embedder, namespace=namespace, statuses=statuses, ids=ids)
 
+    def lesson_vectors(
+        self, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None = None
+    ) -> "list[tuple[str, Vector]]":
+        """Id and vectors of the lessons that match, by id: what `vectors` tells, without what else it tells."""
+        return self._read(lessons.bare_vectors, embedder, namespace=self._space(namespace), statuses=statuses, ids=ids)
+
     def lessons_version(self) -> int:
         """A number that grows whenever lessons change, by whatever process."""
-        return self._read(lessons.version_of)
+        found = self._database.glance(lessons.VERSION)
+        return 0 if found is None else int(str(found))
 
-    def lessons_changed_since(self, version: int) -> tuple[int, list[str]]:
-        """The version of the book, and the ids of the lessons that changed after the given one."""
-        return self._read(lambda c: (lessons.version_of(c), lessons.changed_since(c, version)))
+    def lessons_changed_since(self, version: int, *, namespace: Namespace | None = None) -> tuple[int, list[str]]:
+        """The version of the book, and the ids of the lessons, of one namespace or of all, that changed after the given one."""
+        only = None if namespace is None else self._space(namespace)
+        return self._read(lambda c: (lessons.version_of(c), lessons.changed_since(c, version, only)))
 
 
 def _append(

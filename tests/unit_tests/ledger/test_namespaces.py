@@ -107,7 +107,7 @@ def furnish(ledger, space):
     """Give a namespace one of everything: a judged episode that was reflected on, a parked job, a lesson with its vectors."""
     ids = Ids(task=f"task of {uuid4().hex}")
     step = Step(kind="tool", name="search")
-    exposure = Exposure(episode_id=ids.episode, lesson_id=ids.lesson, revision=1, shown=True, probability=0.5)
+    exposure = Exposure(episode_id=ids.episode, lesson_id=ids.lesson, revision=1, shown=True, probability=0.5, unit="u")
     ledger.save_episode(an_episode(ids, space, thread_id="1", metadata={"ticket": "T-1"}, run_ids=(ids.run,), steps=(step,)), [exposure])
     ledger.record_outcome(ids.episode, reward=0, source="shared", key="e1", observed_at=EARLY, namespace=space)
     assert ledger.plan([a_group(ids, space)]) == 1
@@ -118,6 +118,8 @@ def furnish(ledger, space):
     revision = a_lesson(ids, space)
     ledger.append_revisions([revision], asked=[a_review(ids, space)], closing=closing)
     ledger.put_vectors("E", {revision.lesson.key_text(): np.ones(2, np.float32)})
+    ledger.steer("paused", space, "agent", by="dana", reason=ids.task)
+    ledger.begin_practice(ids.task, digest="d", namespace=space)
     return replace(ids, job=job.id)
 
 
@@ -269,6 +271,31 @@ BY_NAMESPACE = {
         (lambda ledger, space: dict(ledger.lesson_facts(namespace=space).judged), lambda mine: {mine.lesson: 1}),
         (lambda ledger, space: ledger.lesson_facts(namespace=space).orphans, lambda _: 0),
     ],
+    "lesson_texts": [(lambda ledger, space: [x for x, _ in ledger.lesson_texts(namespace=space, statuses=SERVABLE)], lambda m: [m.lesson])],
+    "lesson_vectors": [
+        (lambda ledger, space: [x for x, _ in ledger.lesson_vectors("E", namespace=space, statuses=SERVABLE)], lambda mine: [mine.lesson]),
+    ],
+    "lessons_changed_since": [(lambda ledger, space: ledger.lessons_changed_since(0, namespace=space)[1], lambda mine: [mine.lesson])],
+    "trial_rows": [(lambda ledger, space: list(ledger.trial_rows(namespace=space).spaces) == [(space, "agent")], lambda _: True)],
+    "steering": [(lambda ledger, space: ledger.steering(space, "agent").reason, lambda mine: mine.task)],
+    "steering_log": [(lambda ledger, space: [x.reason for x in ledger.steering_log(namespace=space)], lambda mine: [mine.task])],
+    "steer": [
+        (lambda ledger, space: ledger.steer("resumed", space, "agent", by="dana").graph, lambda _: "agent"),
+        (lambda ledger, space: ledger.steering(space, "agent").paused, lambda _: False),
+    ],
+    "practices": [(lambda ledger, space: [p.name for p in ledger.practices(namespace=space)], lambda mine: [mine.task])],
+    "begin_practice": [
+        (
+            lambda ledger, space: ledger.begin_practice(ledger.practices(namespace=space)[0].name, digest="d", namespace=space).name,
+            lambda mine: mine.task,
+        ),
+    ],
+    "release_practice": [
+        (
+            lambda ledger, space: ledger.release_practice(ledger.practices(namespace=space)[0].name, namespace=space),
+            lambda _: True,
+        ),
+    ],
     "lesson_count": [(lambda ledger, space: ledger.lesson_count(namespace=space, statuses=SERVABLE), lambda _: 1)],
     "unembedded": [
         (lambda ledger, space: ledger.unembedded("another", namespace=space, statuses=SERVABLE), lambda mine: [mine.lesson]),
@@ -311,10 +338,13 @@ OF_ALL = {
         "verify",
     ),  # the file, not what is in it
     *("sweep", "trim", "due", "job_counts"),  # the operator's, over all namespaces
-    *("lessons_version", "lessons_changed_since"),  # of an index, which is over all namespaces and checks each hit
+    "lessons_version",  # of an index, which is over all namespaces and checks each hit
     *("adopt_vectors", "drop_vectors"),  # of an embedder, which is one for all
     *("missing_texts", "put_vectors", "text_vectors"),  # by text, which the caller has
     *("renew", "give_back", "drop"),  # a claim is a right that `claim` handed out
+    *("reserve", "keep_practice_run", "keep_practice_runs", "note_practice", "undo_practice_epoch", "reclaim_practice"),  # and so is a
+    *("practice_runs", "practice_reports"),  # practice, by `begin_practice`
+    "paused",  # the operator's, over all namespaces
 }
 
 

@@ -79,6 +79,7 @@ def test_a_write_holds_the_lock_from_its_beginning_and_a_read_does_not(tmp_path)
 
 
 OUTCOME = "INSERT INTO outcomes (namespace, episode_id, source, key, content, observed_at, recorded_at, reward, feedback) VALUES "
+EXPOSURE = "INSERT INTO exposures (episode_id, lesson_id, revision, shown, probability, arm, rank, score, tokens) VALUES "
 JOB_COLUMNS = "id, namespace, graph, key, reason, state, fence, failures, created_at, changed_at"
 BAD_ROWS = {
     "text as reward": (OUTCOME + "('[\"d\"]', 'e', 's', '', 'c', 't', 't', ?, NULL)", "good", "cannot store TEXT value in REAL"),
@@ -86,8 +87,8 @@ BAD_ROWS = {
     "reward below zero": (OUTCOME + "('[\"d\"]', 'e', 's', '', 'c', 't', 't', ?, NULL)", -0.1, "reward_in_range"),
     "reward that is no number": (OUTCOME + "('[\"d\"]', 'e', 's', '', 'c', 't', 't', ?, NULL)", float("nan"), "says_something"),
     "outcome without namespace": (OUTCOME + "(?, 'e', 's', '', 'c', 't', 't', 1, NULL)", None, "NOT NULL"),
-    "certainty above one": ("INSERT INTO exposures VALUES ('e', 'L', 1, 1, ?, 'treated', 0, 0, 0)", 7, "probability_in_range"),
-    "half shown": ("INSERT INTO exposures VALUES ('e', 'L', 1, ?, 0.5, 'treated', 0, 0, 0)", 2, "shown_or_not"),
+    "certainty above one": (EXPOSURE + "('e', 'L', 1, 1, ?, 'treated', 0, 0, 0)", 7, "probability_in_range"),
+    "half shown": (EXPOSURE + "('e', 'L', 1, ?, 0.5, 'treated', 0, 0, 0)", 2, "shown_or_not"),
     "unknown job state": (
         f"INSERT INTO jobs ({JOB_COLUMNS}) VALUES ('J', 'n', 'g', 'k', 'r', ?, 0, 0, 't', 't')",
         "lost",
