@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from sections import DATA, Table, lines
 
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
+from langchain_reflect.index.exact import first
+from langchain_reflect.lessons.floors import MEASURED
 from langchain_reflect.recall.fusion import POOL, fit, fused_scores, pool
 from langchain_reflect.recall.lexical import LexicalIndex, words
-from langchain_reflect.recall.ranking import fit_floor_for
 
 Numbers = NDArray[np.floating]
 LESSONS = "retrieval/dev/lessons.jsonl.gz"
@@ -121,9 +122,9 @@ def scored(
     for n, at in enumerate(kept):
         known = _only_best(lexical[n, at])
         rrf[n, at] = reciprocal_ranks(dense[n, at], lexical[n, at])
-        chosen = pool(dense[n, at], known)
+        chosen = pool(first(dense[n, at], POOL), np.flatnonzero(known).tolist(), len(at))
         hybrid[n, at[chosen]] = fused_scores(dense[n, at[chosen]], known[chosen], lesson_vectors[at[chosen]])
-        fits[n] = fit(dense[n, at], known)
+        fits[n] = fit(dense[n, at[chosen]], known[chosen])
     if itself:
         np.fill_diagonal(dense, -1)
         np.fill_diagonal(lexical, -1)
@@ -298,10 +299,10 @@ def _steps(index: LexicalIndex, query: str, matrix: Numbers, vector: Numbers) ->
     for name, score in index.best(query, POOL):
         lexical[int(name)] = score
     marks.append(time.perf_counter())
-    at = pool(cosines, lexical)
+    at = pool(first(cosines, POOL), np.flatnonzero(lexical).tolist(), len(matrix))
     fused_scores(cosines[at], lexical[at], matrix[at])
     marks.append(time.perf_counter())
-    fit(cosines, lexical)
+    fit(cosines[at], lexical[at])
     marks.append(time.perf_counter())
     return (*np.diff(marks), marks[-1] - marks[0])
 
@@ -319,7 +320,7 @@ def main() -> None:
     embedder = resolve_embedder(None)
     quality = measured(given.data, embedder, given.vectors)
     lessons = vectors_of(embedder, _texts(list(lines(given.data / LESSONS))), given.vectors and given.vectors / "lessons.npy")
-    tables = [domains(quality), halves(quality), abstention(quality, fit_floor_for(embedder.id))]
+    tables = [domains(quality), halves(quality), abstention(quality, MEASURED[embedder.id].fit)]
     for table in (*tables, similar(given.data, embedder, given.vectors), latency(given.data, lessons)):
         print(f"\n{table.title}")
         for row in (table.head, *table.rows):

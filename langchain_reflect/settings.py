@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from typing_extensions import TypedDict
 
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.types import Namespace
+from langchain_reflect.types.block import BlockTemplate
+
+_MOST: Final = 20
 
 
 class ReflectSettings(BaseSettings):
@@ -29,18 +32,20 @@ class ReflectSettings(BaseSettings):
     """Embeddings as `provider:model`; None: all-MiniLM-L6-v2 in process."""
     namespace: Annotated[Namespace, NoDecode] = ("default",)
     """Whose lessons; in the environment parts are separated by `/`. Placeholders `{user_id}` are filled from `config["configurable"]`."""
-    k: int = Field(default=2, ge=1, le=20)
-    """Most lessons in one prompt."""
+    k: int | Literal["auto"] = 2
+    """Most lessons in one prompt; `auto` compares 1, 2 and 3, and comes to what helps most."""
     max_tokens: int = Field(default=300, ge=0)
     """Most tokens of the prompt block."""
     floor: float | None = Field(default=None, ge=-1.0, le=1.0)
     """Cosine below which no lesson is shown; None: calibrated for the embedder; 0.0: never abstain."""
     holdout: float = Field(default=0.1, ge=0.0, le=1.0)
     """Share of episodes that get no lessons, so that uplift can be measured."""
+    placebo: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of episodes that get neutral text in place of lessons: tells the effect of a block from that of what it says."""
     withhold: float | None = Field(default=None, ge=0.0, le=1.0)
     """Probability of withholding an eligible lesson; None: 0.25 while candidate, 0.05 while active."""
-    unit: Literal["thread", "episode"] = "thread"
-    """What holdout and withholding are drawn for: a conversation as a whole, or each run."""
+    unit: Literal["thread", "episode", "user"] = "thread"
+    """What chance is drawn for: a conversation as a whole, each run, or a user in all conversations."""
     deadline: float = Field(default=0.3, gt=0.0)
     """Most seconds that recall may delay a run."""
     durable_start: bool = False
@@ -54,6 +59,21 @@ class ReflectSettings(BaseSettings):
     durability: Literal["full", "fast"] = "full"
     """`full`: what was acknowledged survives a power cut; `fast`: a killed process only."""
 
+    @model_validator(mode="after")
+    def _all_runs(self) -> Self:
+        if self.holdout + self.placebo > 1:
+            raise ValueError("holdout and placebo are more than all runs; expected a sum up to 1")
+        return self
+
+    @field_validator("k", mode="plain")
+    @classmethod
+    def _k(cls, value: object) -> int | Literal["auto"]:
+        if value == "auto":
+            return "auto"
+        if isinstance(value, int | str) and not isinstance(value, bool) and str(value).isdecimal() and 1 <= int(value) <= _MOST:
+            return int(value)
+        raise ValueError(f"Input should be an integer from 1 to {_MOST}, or 'auto'")
+
     @field_validator("namespace", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -64,12 +84,13 @@ class Options(TypedDict, total=False):
     """Settings that may be given as arguments; see `ReflectSettings` for what they mean."""
 
     namespace: Namespace
-    k: int
+    k: int | Literal["auto"]
     max_tokens: int
     floor: float | None
     holdout: float
+    placebo: float
     withhold: float | None
-    unit: Literal["thread", "episode"]
+    unit: Literal["thread", "episode", "user"]
     deadline: float
     durable_start: bool
     review: Literal["none", "required"]
@@ -82,14 +103,16 @@ class PerGraph(TypedDict, total=False):
     """What can differ from one wrapped graph to the next."""
 
     namespace: Namespace
-    k: int
+    k: int | Literal["auto"]
     max_tokens: int
     floor: float | None
     holdout: float
+    placebo: float
     withhold: float | None
-    unit: Literal["thread", "episode"]
+    unit: Literal["thread", "episode", "user"]
     deadline: float
     durable_start: bool
+    block: BlockTemplate
 
 
 def settings_from(settings: ReflectSettings | None, given: Mapping[str, Any]) -> ReflectSettings:

@@ -92,7 +92,10 @@ class LessonAware:
 
     def _told(self, messages: list[BaseMessage], callbacks: Any) -> list[BaseMessage]:
         episode = episode_in(callbacks) or current_episode()
-        if episode is None or episode.in_state or not episode.shown.block:
+        if episode is None or episode.in_state:
+            return messages
+        episode.reached = True
+        if not episode.shown.block:
             return messages
         return place(messages, episode.block, where=self.lessons_where, placement=episode.placement, message_id=f"lessons-{episode.id}")
 

@@ -33,6 +33,11 @@ class Breaker:
             self._next_try = now + self.pause
             return True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is left alone at the moment, but for a try in each pause."""
+        return self._in_a_row >= self.failures
+
     def failed(self) -> bool:
         """Note a failure; returns whether this one opened it."""
         with self._lock:

@@ -74,6 +74,8 @@ class OpenEpisode:
     error: str | None = None
     placed: bool = False
     """Whether the block really was put before a model."""
+    reached: bool = False
+    """Whether the run came to where lessons are shown, also if it had none to show."""
     tape: Tape = field(default_factory=lambda: Tape(None))
     placement: Placement = field(default_factory=Placement)
     in_state: bool = False
@@ -89,6 +91,8 @@ class OpenEpisode:
     forked_from: UUID | None = None
     graph_hash: str = ""
     """Hash of the graph's nodes and edges, if they are known."""
+    looked_up: dict[str, Exposure] = field(default_factory=dict)
+    """Lessons that the model searched for itself, by id."""
     children: int = 0
     """Episodes of wrapped graphs inside this one, so far."""
 
@@ -100,7 +104,7 @@ class OpenEpisode:
     @property
     def block(self) -> str:
         """The lessons as text for a prompt, empty if there are none. Whoever reads it is taken to show it to a model."""
-        self.placed = self.placed or bool(self.shown.block)
+        self.placed, self.reached = self.placed or bool(self.shown.block), True
         return self.shown.block
 
     def next_child(self, place: str) -> UUID:
@@ -207,7 +211,7 @@ def to_episode(episode: OpenEpisode, clean: Clean) -> tuple[Episode, tuple[Expos
         result=plain(output, lambda text: clean(strip_block(text))),
         error=None if episode.error is None else clean_text(episode.error, clean),
         steps=steps,
-        shown=shown.lessons if episode.placed else (),
+        shown=tuple(dict.fromkeys((*(shown.lessons if episode.placed else ()), *episode.looked_up))),
         model=model_of(steps),
         usage=total_usage(steps),
         parent_id=episode.parent.id if episode.parent else None,
@@ -230,7 +234,7 @@ def joined(earlier: Episode, later: Episode) -> Episode:
             "arm": earlier.arm,
             "started_at": min(earlier.started_at, later.started_at),
             "steps": earlier.steps + later.steps,
-            "shown": earlier.shown or later.shown,
+            "shown": tuple(dict.fromkeys((*earlier.shown, *later.shown))),
             "model": later.model or earlier.model,
             "usage": earlier.usage + later.usage,
             "parent_id": earlier.parent_id or later.parent_id,
@@ -249,6 +253,10 @@ def _task_key(episode: OpenEpisode) -> str | None:
 
 
 def _exposures(episode: OpenEpisode) -> tuple[Exposure, ...]:
-    """Those of recall, unless lessons were to be shown and no model ever saw them: then nothing was tried."""
-    shown = episode.shown
-    return () if shown.block and not episode.placed else shown.exposures
+    """Those of recall, unless the run never came to where lessons are shown: then nothing was tried, whatever its arm.
+
+    A lesson that the model found itself as well is that of recall.
+    """
+    drawn = episode.shown.exposures if episode.placed or (episode.reached and not episode.shown.block) else ()
+    known = {exposure.lesson_id for exposure in drawn}
+    return drawn + tuple(exposure for exposure in episode.looked_up.values() if exposure.lesson_id not in known)

@@ -22,17 +22,19 @@ class Keeps(Past, Protocol):
 
 
 def judge(episode: OpenEpisode, verify: Verify, ledger: Keeps, health: Health) -> Outcome | None:
-    """Ask the verifier about an episode that is recorded already; None if it fails.
+    """Ask the verifier about an episode that is recorded already; None if it fails or abstains.
 
     Args:
         episode: The run: its input and output as the graph's own objects.
         verify: `verify(inputs=..., outputs=...)`, sync or async.
-        ledger: Keeps the outcome, with the source `verifier`.
+        ledger: Keeps the outcome, with the source `verifier`, or `judge` for a model's opinion.
         health: Counts and logs a verifier that fails.
     """
     try:
         verdict = ask(verify, inputs=episode.given, outputs=episode.tape.output)
-        given: OutcomeFields = {"reward": verdict.reward, "feedback": verdict.feedback, "detail": verdict.detail, "source": "verifier"}
+        if verdict.abstained:
+            return None
+        given: OutcomeFields = {"reward": verdict.reward, "feedback": verdict.feedback, "detail": verdict.detail, "source": verdict.source}
         given["namespace"] = episode.namespace
         return ledger.record_outcome(episode.id, **given)
     except Exception as error:  # noqa: BLE001 - the verifier is the user's code, and the recorder must go on

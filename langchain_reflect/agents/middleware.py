@@ -151,6 +151,7 @@ class ReflectMiddleware(AgentMiddleware[ReflectState, Any, Any]):
         block = episode.shown.block
         system = request.system_message
         placed = episode.placement
+        episode.reached = True
         if not block or any(has_block(m, placed) for m in ([system] if system else []) + request.messages):
             return request
         try:

@@ -45,7 +45,8 @@ def fill_namespace(template: Namespace, configurable: Mapping[str, object]) -> N
         text = "" if configurable.get(key) is None else str(configurable[key])
         if not text:
             raise InvalidInput(
-                f"namespace {template!r} needs {key!r}, which is missing; pass config={{'configurable': {{{key!r}: ...}}}} to the run"
+                f"namespace {template!r} needs {key!r}, which is missing; pass config={{'configurable': {{{key!r}: ...}}}} to the run, "
+                "or outside of a run namespace=(...) with its value"
             )
         return text
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, Final, Required
 from uuid import UUID
 
@@ -16,15 +17,16 @@ from langchain_reflect.agents.forced import in_force
 from langchain_reflect.agents.health import Health
 from langchain_reflect.agents.judging import Keeps
 from langchain_reflect.agents.namespaces import fill_namespace
-from langchain_reflect.agents.recalling import Recalls, asking, forced_lessons
+from langchain_reflect.agents.recalling import Ahead, Recalls, asking, embedding_ahead, forced_lessons
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.threads import Found, Intent, Lookup, Mark, read_mark, read_mark_async, saver_of
+from langchain_reflect.agents.units import USER_KEYS, unit_of, user_of
 from langchain_reflect.errors import TaskNotFound
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recording.plain import plain
 from langchain_reflect.recording.task import task_of
 from langchain_reflect.recording.tracer import Tape
-from langchain_reflect.types import Namespace
+from langchain_reflect.types import Namespace, Steering
 
 TaskReader = Callable[[Any], str]
 
@@ -129,12 +131,14 @@ class Opener:
         if intent == "new" and (forced is not None or self.recaller is None or not readable):
             episode.shown = forced or episode.shown
             return episode, None
+        steering = cache(partial(self._steering, episode))
         known = about.episode_id or (chosen if parent is not None else None)
         lookup = Lookup(
             episode=episode,
             intent=intent,
             task=episode.task if readable else "",
-            recall=asking(self.recaller, episode, self.policy, force),
+            recall=asking(self.recaller, episode, self.policy, force, unit=self._unit(episode, configurable), steering=steering),
+            halted=partial(self._halted, episode, steering) if force.arm is None else str,
             forced=forced,
             remembered=self.shared.of_thread(episode, exact=intent != "new"),
             of_id=self.shared.of_id,
@@ -143,7 +147,23 @@ class Opener:
             policy=self.policy,
         )
         saver = None if known is not None or intent == "new" or thread is None else saver_of(about.saver, configurable)
-        return episode, Search(lookup, saver, configurable, self.shared.health)
+        ahead = None if forced or intent != "new" else embedding_ahead(self.recaller, lookup.task, episode.namespace, self.shared)
+        return episode, Search(lookup, saver, configurable, self.shared.health, ahead)
+
+    def _unit(self, episode: OpenEpisode, configurable: Mapping[str, Any]) -> str | None:
+        user = user_of(configurable, episode.namespace) if self.policy.unit == "user" else None
+        if self.policy.unit == "user" and user is None:
+            names = " nor ".join(repr(key) for key in USER_KEYS)
+            self.shared.health.note("no user", f"unit='user', but a run's configurable has neither {names}: drawn for its thread or itself")
+        return unit_of(self.policy.unit, user=user, thread_id=episode.thread_id)
+
+    def _steering(self, episode: OpenEpisode) -> Steering:
+        return Steering() if self.ledger is None else self.ledger.steering(episode.namespace, episode.graph)
+
+    def _halted(self, episode: OpenEpisode, steering: Callable[[], Steering]) -> str:
+        state = steering()
+        self.shared.heed(episode.namespace, episode.graph, state)
+        return state.note if state.paused else ""
 
     def _ids(
         self,
@@ -183,6 +203,8 @@ class Search:
     saver: BaseCheckpointSaver[Any] | None
     configurable: Mapping[str, Any]
     health: Health
+    ahead: Ahead | None = None
+    """What an event loop awaits first."""
 
     def here(self) -> Callable[[], Found]:
         """The whole search, to be called in a thread."""

@@ -15,6 +15,8 @@ from langgraph.func import entrypoint
 from langgraph.types import Command, Overwrite, Send
 from pydantic import BaseModel
 
+from langchain_reflect.types.block import has_block as may_have_block
+
 Where = Literal["system", "human"]
 _DEPTH: Final = 7
 """How deep lessons are looked for in what a node returns."""
@@ -59,11 +61,11 @@ class Placement:
 
     def has_block(self, text: object) -> bool:
         """Whether a text contains what was placed. Only that counts: people may write `<lessons>` themselves."""
-        return isinstance(text, str) and "<lessons" in text and any(block in text for block in tuple(self.blocks))
+        return isinstance(text, str) and may_have_block(text) and any(block in text for block in tuple(self.blocks))
 
     def without_block(self, text: str) -> str:
         """The text without what was placed, and without the blank line that set it off."""
-        if "<lessons" in text:
+        if may_have_block(text):
             for block in tuple(self.blocks):
                 for form in (f"\n\n{block}", f"{block}\n\n", block):
                     text = text.replace(form, "")

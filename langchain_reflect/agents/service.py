@@ -117,7 +117,7 @@ class AgentService:
             if search is not None:
                 until = time.monotonic() + self.policy.deadline
                 rest = await search.after_mark(self.policy.deadline)
-                inherit(episode, await ain_time(rest, max(0.0, until - time.monotonic()), self.shared))
+                inherit(episode, await ain_time(rest, max(0.0, until - time.monotonic()), self.shared, ahead=search.ahead))
             announce(episode)
             if self._begun_ahead(episode):
                 self._note_written(await self._aflushed())

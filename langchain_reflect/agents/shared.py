@@ -1,7 +1,9 @@
 """What the services of one learner have in common: threads for recall, the count of failures, and what they remember of runs."""
 
+import logging
 import threading
 from collections import OrderedDict
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -9,8 +11,10 @@ from langchain_reflect.agents.breaker import Breaker
 from langchain_reflect.agents.deadline import DaemonCalls
 from langchain_reflect.agents.episodes import OpenEpisode
 from langchain_reflect.agents.health import Health
-from langchain_reflect.agents.threads import Before
-from langchain_reflect.types import Namespace
+from langchain_reflect.agents.threads import Before, drawn_in
+from langchain_reflect.types import Namespace, Steering
+
+logger = logging.getLogger("langchain_reflect")
 
 _RUN_IDS: Final = 10_000
 _THREADS: Final = 2_000
@@ -33,6 +37,21 @@ class Shared:
         self._threads: OrderedDict[tuple[str, ...], Before] = OrderedDict()
         self._by_id: OrderedDict[UUID, Before] = OrderedDict()
         self._open: OrderedDict[UUID, OpenEpisode] = OrderedDict()
+        self._paused: OrderedDict[tuple[Namespace, str], datetime | None] = OrderedDict()
+
+    def heed(self, namespace: Namespace, graph: str, steering: Steering) -> None:
+        """Say loudly, once for each time, that a graph is paused, and that it goes on."""
+        place = (namespace, graph)
+        with self._lock:
+            before = self._paused.get(place)
+            if before == steering.since:
+                return
+            _remember(self._paused, place, steering.since, _THREADS)
+        where = f"graph {graph!r} of namespace {'/'.join(namespace)!r}"
+        if steering.paused:
+            logger.warning("%s gets no lessons, its runs are still recorded; %s", where, steering.note)
+        else:
+            logger.warning("%s gets lessons again: %s (by %s)", where, steering.reason or "no reason given", steering.by)
 
     def episode_id(self, run_id: UUID) -> UUID:
         """Id of the next episode with this run id: the run id itself, then one made from it for each further attempt."""
@@ -53,8 +72,10 @@ class Shared:
     def remember_thread(self, episode: OpenEpisode) -> None:
         """Remember the thread's last episode, now that it has ended: what was asked and shown, and how it ended."""
         if episode.thread_id is not None:
-            before = Before(episode.id, episode.namespace, episode.status, episode.task, episode.shown)
+            shown = episode.shown
             with self._lock:
+                before = Before(episode.id, episode.namespace, episode.status, episode.task, shown, drawn_in(shown))
+                before = before.then(self._threads.get(_thread(episode)))
                 _remember(self._threads, _thread(episode), before, _THREADS)
                 if episode.place:
                     _remember(self._threads, _thread(episode, exact=False), before, _THREADS)

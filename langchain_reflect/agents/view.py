@@ -44,7 +44,10 @@ class ViewOptions:
 
 def see(state: Any, episode: OpenEpisode, options: ViewOptions) -> Any:
     """What a node sees instead of its state; the state itself if there is nothing to show or no place for it."""
-    if not episode.shown.block or episode.in_state:
+    if episode.in_state:
+        return state
+    if not episode.shown.block:
+        episode.reached = episode.reached or bool(options.inject or options.view) or _messages(state) is not None
         return state
     if options.inject is not None or options.view is not None:
         return _made_by_user(state, episode, options)
@@ -55,6 +58,12 @@ def see(state: Any, episode: OpenEpisode, options: ViewOptions) -> Any:
     if isinstance(state, list | tuple):
         return viewed
     return {**state, "messages": viewed} if isinstance(state, Mapping) else with_fields(state, {"messages": viewed})
+
+
+def _has_part(episode: OpenEpisode) -> bool:
+    """Whether a view has something to show, or to note that it would have been shown here."""
+    shown = episode.shown
+    return bool(shown.block) or (bool(shown.exposures) and not episode.reached)
 
 
 def _made_by_user(state: Any, episode: OpenEpisode, options: ViewOptions) -> Any:
@@ -69,7 +78,7 @@ def _made_by_user(state: Any, episode: OpenEpisode, options: ViewOptions) -> Any
                 placement.insert(item)
             elif item is not state[key] and (not isinstance(item, str | int | float) or placement.has_block(item)):
                 placement.change(state[key], item)
-    episode.placed = True
+    episode.placed = episode.reached = True
     return seen
 
 
@@ -161,7 +170,7 @@ class LessonView(Runnable[Any, Any]):
 
     def _episode(self, config: RunnableConfig | None) -> OpenEpisode | None:
         episode = episode_in(config.get("callbacks")) if config else None
-        return episode if episode is not None and episode.owner is self.options and episode.shown.block else None
+        return episode if episode is not None and episode.owner is self.options and _has_part(episode) else None
 
     def _see(self, state: Any, episode: OpenEpisode | None) -> Any:
         if episode is None or not self.enter:

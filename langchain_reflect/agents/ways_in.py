@@ -52,7 +52,8 @@ class WaysIn(ABC):
             nodes: Names of the nodes that see lessons, or a function of the name; default all that may call a model.
             verifier: Judges each run as it ends, in place of the learner's.
             metadata: Whether checkpoints carry the episode's id.
-            **per_graph: `namespace`, `k`, `max_tokens`, `floor`, `holdout`, `withhold`, `unit`, `deadline`, `durable_start` for this graph.
+            **per_graph: `namespace`, `k`, `max_tokens`, `floor`, `holdout`, `placebo`, `withhold`, `unit`, `deadline`,
+                `durable_start`, `block` for this graph.
 
         Raises:
             InvalidInput: An option cannot be meant.
@@ -85,7 +86,7 @@ class WaysIn(ABC):
         run that is held out finds nothing, and lessons that were withheld from the run stay so.
 
         Args:
-            **per_graph: `namespace`, `floor`, and `max_tokens` (default 600), as for `wrap`.
+            **per_graph: `namespace`, `floor`, `block`, and `max_tokens` (default 600), as for `wrap`.
         """
         from langchain_reflect.agents.searching import reach_of
         from langchain_reflect.recall.tool import LessonSearch

@@ -102,6 +102,9 @@ class VectorIndex(Protocol):
     def query(self, vector: Vector, *, namespace: Namespace, limit: int) -> list[Hit]:
         """The lessons of exactly this namespace that are nearest, best first, each once."""
 
+    def prune(self) -> int:
+        """Forget what is kept for embedders other than the one it was opened with; how many there were."""
+
     def reset(self) -> None:
         """Forget everything, so that it can be filled anew; also mends an index that cannot be read."""
 

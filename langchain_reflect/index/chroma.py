@@ -82,7 +82,8 @@ class ChromaIndex:
         """Connect, and find or make the collection of this embedder; a folder in which Chroma has failed begins anew, empty.
 
         Raises:
-            EmbedderChanged: The collection was filled by another embedder; `reset` makes a new one.
+            EmbedderChanged: The collection was filled by another embedder; `reset` makes a new one. On a server each embedder has a
+                collection of its own, so only a model that has changed under its name is refused there.
             IndexUnavailable: Another process owns the folder, it cannot be used, or the server does not answer.
         """
         with self._translated("open"):
@@ -110,8 +111,18 @@ class ChromaIndex:
             return []
         return self._run("query", lambda collection: _nearest(collection, vector, _hashed(namespace), limit), QUERY_SECONDS)
 
+    def prune(self) -> int:
+        """Drop the collections of other embedders, of this name; how many there were.
+
+        Raises:
+            IndexUnavailable: The server does not answer, or `open` was never called.
+        """
+        with self._translated("prune"):
+            tag = self._require_open()
+            return self._timed(lambda: self._prune(tag), SECONDS)
+
     def reset(self) -> None:
-        """Drop every collection of this name and make an empty one; a folder that cannot be read begins anew altogether.
+        """Make an empty collection in place of the embedder's own; a folder that cannot be read begins anew altogether.
 
         Raises:
             IndexUnavailable: Another process owns the folder, the server does not answer, or `open` was never called.
@@ -227,7 +238,7 @@ class ChromaIndex:
     def _reset(self, tag: EmbedderTag) -> None:
         with self._lock:
             try:
-                self._drop()
+                self._drop(tag)
                 self._open(tag)
             except IndexUnavailable:
                 if self._folder is None:
@@ -259,7 +270,7 @@ class ChromaIndex:
             collection = client.get_collection(own, embedding_function=None)
             tag.check(_stored_tag(collection))
             return collection
-        if others := [name for name in present if name != own]:
+        if self._folder is not None and (others := [name for name in present if name != own]):
             tag.check(_stored_tag(client.get_collection(others[0], embedding_function=None)))
         return client.create_collection(
             own, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}, metadata=_metadata(tag), get_or_create=True
@@ -268,12 +279,21 @@ class ChromaIndex:
     def _collections(self, client: "ClientAPI") -> list[str]:
         return sorted(c.name for c in client.list_collections() if c.name.startswith(f"{self._name}-"))
 
-    def _drop(self) -> None:
+    def _drop(self, tag: EmbedderTag) -> None:
+        """A folder has one owner and keeps one collection; on a server, others may still be asking that of the embedder before."""
         with self._translated("reset"):
             self._collection = None
             client = self._connected()
             for name in self._collections(client):
-                client.delete_collection(name)
+                if self._folder is not None or name == _collection_name(self._name, tag.id):
+                    client.delete_collection(name)
+
+    def _prune(self, tag: EmbedderTag) -> int:
+        client, own = self._connected(), _collection_name(self._name, tag.id)
+        others = [name for name in self._collections(client) if name != own]
+        for name in others:
+            client.delete_collection(name)
+        return len(others)
 
     def _write(self, collection: "Collection", rows: "list[tuple[str, Vector, IndexEntry]]", lesson_ids: list[str]) -> None:
         for some in _chunks(rows, BATCH):

@@ -94,11 +94,16 @@ class Embedder:
                 return known
             return self._remember(text, self._model().embed_query(_valid(text)))
 
+    @property
+    def is_async(self) -> bool:
+        """Whether the model, once it is loaded, has an async method of its own: one that does not just call the other in a thread."""
+        return isinstance(self._backend, Embeddings) and type(self._backend).aembed_query is not Embeddings.aembed_query
+
     async def aembed_query(self, text: str) -> Vector:
         """Async `embed_query`; uses the model's own async method if it has one."""
         if (known := self._remembered(text)) is not None:
             return known
-        model = await run_in_executor(None, self._model)
+        model = self._backend or await run_in_executor(None, self._model)
         if isinstance(model, Embeddings):
             return self._remember(text, await model.aembed_query(_valid(text)))
         return await run_in_executor(None, self.embed_query, text)

@@ -4,8 +4,9 @@ Serves as the index of tests and small books, and whenever Chroma cannot be used
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,35 +44,49 @@ class Rows:
             lesson_ids: Lessons whose rows go.
             vectors: Those that come, as in `of`.
         """
-        gone, ends = set(lesson_ids), [*self.starts[1:].tolist(), len(self.matrix)]
-        places = zip(self.lesson_ids, self.starts.tolist(), ends, strict=False)
-        return Rows.of([*((i, self.matrix[start:end]) for i, start, end in places if i not in gone), *vectors])
+        gone, come = set(lesson_ids), Rows.of(vectors)
+        kept = self.at(np.array([n for n, lesson_id in enumerate(self.lesson_ids) if lesson_id not in gone], np.intp)) if gone else self
+        if not kept.lesson_ids or not come.lesson_ids:
+            return come if come.lesson_ids else kept
+        starts = np.concatenate([kept.starts, come.starts + len(kept.matrix)])
+        return Rows(kept.lesson_ids + come.lesson_ids, starts, np.concatenate([kept.matrix, come.matrix]))
 
+    def at(self, places: NDArray[np.intp]) -> "Rows":
+        """The rows of some lessons.
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """Lessons as one query sees them."""
+        Args:
+            places: Of lessons, each once.
+        """
+        ids = tuple(self.lesson_ids[at] for at in places.tolist())
+        if self._is_plain:
+            return Rows(ids, np.arange(len(ids)), self.matrix[places])
+        sizes = np.diff(self.starts, append=len(self.matrix))[places]
+        starts = np.cumsum([0, *sizes], dtype=np.intp)[:-1]
+        rows = np.repeat(self.starts[places] - starts, sizes) + np.arange(sizes.sum())
+        return Rows(ids, starts, self.matrix[rows])
 
-    lesson_ids: tuple[str, ...]
-    cosines: NDArray[np.float32]
-    """Of the query and each lesson's nearest vector, shape `(n,)`."""
-    vectors: Vectors
-    """Each lesson's first vector, of what it says, shape `(n, dimension)`."""
+    def cosines(self, vector: Vector, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What `cosines_of` gives for some lessons."""
+        found: NDArray[np.float32] = self.matrix[places] @ vector if self._is_plain else cosines_of(self.at(places), vector)
+        return found
 
+    def firsts(self, places: NDArray[np.intp]) -> Vectors:
+        """The first vector of each of some lessons."""
+        return self.matrix[self.starts[places]]
 
-def field_of(rows: Rows, vector: Vector) -> Field:
-    """Every lesson with its cosine, in the order of the rows.
+    def owners(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Places of the lessons that rows belong to."""
+        return rows if self._is_plain else np.searchsorted(self.starts, rows, side="right") - 1
 
-    Args:
-        rows: The lessons.
-        vector: Of length 1.
+    def items(self) -> Iterator[tuple[str, Vectors]]:
+        """Each lesson with its vectors."""
+        ends = [*self.starts.tolist(), len(self.matrix)][1:]
+        return ((i, self.matrix[start:end]) for i, start, end in zip(self.lesson_ids, self.starts.tolist(), ends, strict=True))
 
-    Raises:
-        InvalidInput: The vector's dimension is not that of the rows.
-    """
-    if not rows.lesson_ids:
-        return Field((), np.zeros(0, np.float32), rows.matrix)
-    return Field(rows.lesson_ids, _best(rows, vector), rows.matrix[rows.starts])
+    @property
+    def _is_plain(self) -> bool:
+        """Whether each lesson has one row."""
+        return len(self.starts) == len(self.matrix)
 
 
 def nearest(rows: Rows, vector: Vector, limit: int) -> list[Hit]:
@@ -87,18 +102,60 @@ def nearest(rows: Rows, vector: Vector, limit: int) -> list[Hit]:
     """
     if not rows.lesson_ids or limit < 1:
         return []
-    best = _best(rows, vector)
-    chosen = np.argpartition(-best, limit - 1)[:limit] if limit < len(best) else range(len(best))
-    hits = [Hit(rows.lesson_ids[at], float(np.clip(best[at], -1.0, 1.0))) for at in chosen]
+    best = cosines_of(rows, vector)
+    hits = [Hit(rows.lesson_ids[at], float(np.clip(best[at], -1.0, 1.0))) for at in first(best, limit)]
     return sorted(hits, key=lambda hit: (-hit.similarity, hit.lesson_id))
 
 
-def _best(rows: Rows, vector: Vector) -> NDArray[np.float32]:
-    """The cosine of each lesson's nearest vector."""
+def cosines_of(rows: Rows, vector: Vector) -> NDArray[np.float32]:
+    """The cosine of each lesson's nearest row.
+
+    Args:
+        rows: Lessons.
+        vector: Of length 1.
+
+    Raises:
+        InvalidInput: The vector's dimension is not that of the rows.
+    """
+    if not rows.lesson_ids:
+        return np.zeros(0, np.float32)
     if vector.shape != rows.matrix.shape[1:]:
         raise InvalidInput(f"A query of shape {vector.shape} cannot be compared with vectors of shape {rows.matrix.shape[1:]}.")
-    best: NDArray[np.float32] = np.maximum.reduceat(rows.matrix @ np.asarray(vector, np.float32), rows.starts)
+    found: NDArray[np.float32] = rows.matrix @ np.asarray(vector, np.float32)
+    if len(rows.starts) == len(found):
+        return found
+    best: NDArray[np.float32] = np.maximum.reduceat(found, rows.starts)
     return best
+
+
+def first(scores: NDArray[np.floating], count: int) -> NDArray[np.intp]:
+    """Places of the highest scores, in any order.
+
+    Args:
+        scores: Any numbers.
+        count: Most places.
+    """
+    if count >= len(scores):
+        return np.arange(len(scores))
+    if len(scores) > _LARGE and (likely := _above(scores, count)) is not None:
+        return likely[first(scores[likely], count)]
+    return np.argpartition(scores, -count)[-count:] if count > 0 else np.zeros(0, np.intp)
+
+
+def _above(scores: NDArray[np.floating], count: int) -> NDArray[np.intp] | None:
+    """Places of the scores above what a sample says, in a tenth of the time that sorting takes; None if they are too few after all."""
+    sample = scores[:: len(scores) // _SAMPLE]
+    rank = -(-2 * count * len(sample) // len(scores)) + _MARGIN
+    if rank >= len(sample):
+        return None
+    likely = np.flatnonzero(scores >= np.partition(sample, -rank)[-rank])
+    return likely if count <= len(likely) < len(scores) // 2 else None
+
+
+_LARGE: Final = 8192
+"""Scores from which on a sample saves time."""
+_SAMPLE: Final = 1024
+_MARGIN: Final = 4
 
 
 class ExactIndex:
@@ -144,6 +201,10 @@ class ExactIndex:
                 self._stacked[namespace] = Rows.of(self._vectors.get(namespace, {}).items())
             rows = self._stacked[namespace]
         return nearest(rows, vector, limit)
+
+    def prune(self) -> int:
+        """0: there is nothing of other embedders."""
+        return 0
 
     def reset(self) -> None:
         """Forget everything."""

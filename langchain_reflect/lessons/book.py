@@ -12,11 +12,12 @@ from typing import Any
 from langchain_reflect.errors import InvalidInput, LessonNotFound, ReflectionNotFound, shown
 from langchain_reflect.index.base import Vector
 from langchain_reflect.index.embeddings import Embedder
-from langchain_reflect.index.exact import Field
+from langchain_reflect.index.field import Field
 from langchain_reflect.lessons.auditing import Audit, audit
 from langchain_reflect.lessons.authors import check_person, is_model
 from langchain_reflect.lessons.committing import lesson_id_of
-from langchain_reflect.lessons.finding import LessonFinder
+from langchain_reflect.lessons.finding import LessonFinder, Path
+from langchain_reflect.lessons.floors import Floors
 from langchain_reflect.lessons.history import Undone, fold, pages, undo_plan
 from langchain_reflect.lessons.packs import EXPORTED, Imported, PackedLesson, read_pack, write_lines
 from langchain_reflect.lessons.people import HumanChanges
@@ -220,13 +221,34 @@ class LessonBook(HumanChanges):
         """Every servable lesson of a namespace with its cosine, see `LessonFinder.field`."""
         return self._finder.field(vector, namespace)
 
-    def servable(self, lesson_ids: Sequence[str], namespace: Namespace) -> Mapping[str, Lesson]:
-        """Those of the lessons that may be shown, as they are now."""
-        return {lesson.id: lesson for lesson in self.ledger.lessons(namespace=namespace, statuses=SERVABLE, ids=lesson_ids)}
+    def servable(self, lesson_ids: Sequence[str], namespace: Namespace, *, version: int | None = None) -> Mapping[str, Lesson]:
+        """Those of the lessons that may be shown, see `LessonFinder.servable`."""
+        return self._finder.servable(lesson_ids, namespace, version=version)
 
     def vectors(self, lesson_ids: Sequence[str]) -> Mapping[str, Vector]:
         """For each lesson that has one, the vector of its condition and advice."""
         return self._finder.vectors(lesson_ids)
+
+    def path(self, vector: Vector, namespace: Namespace) -> Path:
+        """What answers `candidates` at present, see `LessonFinder.path`."""
+        return self._finder.path(vector, namespace)
+
+    def nearest_texts(self, vector: Vector, lessons: Sequence[Lesson]) -> Mapping[str, str]:
+        """Which text of each lesson is nearest to a vector, see `LessonFinder.nearest_texts`."""
+        return self._finder.nearest_texts(vector, lessons)
+
+    def served(self, namespace: Namespace) -> int:
+        """Number of servable lessons of a namespace."""
+        return self.ledger.lesson_count(namespace=namespace, statuses=SERVABLE)
+
+    @property
+    def floors(self) -> Floors:
+        """Least cosines of lessons that may be shown, see `LessonFinder.floors`."""
+        return self._finder.floors
+
+    def calibrate(self) -> None:
+        """Find the embedder's floors now, see `LessonFinder.calibrate`."""
+        self._finder.calibrate()
 
     def close(self) -> None:
         """End the thread that keeps the index up to date; index and ledger stay open."""
@@ -253,7 +275,11 @@ class LessonBook(HumanChanges):
         return LessonFinder(self.ledger, self.index, embedder).reindex(progress)
 
     def prune_vectors(self) -> int:
-        """Drop the vectors that embedders made which are not in use any more; returns how many. Going back would embed all texts again."""
+        """Drop the vectors that embedders made which are not in use any more; returns how many. Going back would embed all texts again.
+
+        On a Chroma server their collections go as well, if it can be reached.
+        """
+        self._finder.prune_index()
         return prune(self.ledger)
 
 

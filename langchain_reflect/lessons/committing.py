@@ -46,6 +46,16 @@ class _Made:
             self.pasts.setdefault(revision.lesson.id, []).append(revision.lesson)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked."""
+
+    review: Review | None
+    """None: the edit is not possible."""
+    is_new: bool
+    """Whether nobody had asked before."""
+
+
 class Committing:
     """Applies edits; the base of the lesson book.
 
@@ -121,6 +131,28 @@ class Committing:
             end = closing(made.done) if closing else None
             self.ledger.append_revisions(made.revisions, asked=made.asked, closing=end, since=since)
             return made.done, bool(made.revisions)
+
+        return self._written(write)
+
+    def ask(self, edit: LessonEdit, *, namespace: Namespace, actor: str, at: datetime | None = None) -> Question:
+        """Ask a person whether an edit is to be made; nothing is changed. The same question about the same words is asked once.
+
+        Args:
+            edit: What waits for the answer.
+            namespace: Lessons of other namespaces do not exist for it.
+            actor: Who asks.
+            at: When; default now.
+        """
+
+        def write() -> tuple[Question, bool]:
+            made = self._known([edit], namespace)
+            if check(edit, Known(made.heads, made.pasts)) is not None:
+                return Question(None, is_new=False), False
+            asks = {"namespace": namespace, "actor": actor, "reason": edit.reason, "at": at or now()}
+            review = self._question(edit, made.heads, asks)
+            known = self.ledger.reviews(namespace=namespace, state=None, ids=[review.id])
+            self.ledger.append_revisions([], asked=() if known else (review,))
+            return Question(known[0] if known else review, is_new=not known), False
 
         return self._written(write)
 

@@ -6,21 +6,27 @@ answers from the vectors in the ledger.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
-from langchain_reflect.errors import LedgerError
-from langchain_reflect.index.base import Hit, Vector, VectorIndex, Vectors
+from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, LedgerError
+from langchain_reflect.index.base import Hit, Vector, VectorIndex
 from langchain_reflect.index.embeddings import Embedder
-from langchain_reflect.index.exact import Field, Rows, field_of, nearest
+from langchain_reflect.index.exact import Rows, nearest
+from langchain_reflect.index.field import Field
 from langchain_reflect.ledger import Ledger
+from langchain_reflect.lessons.calibration import floors_of, known_floors
+from langchain_reflect.lessons.floors import UNCALIBRATED, Floors
 from langchain_reflect.lessons.following import BATCH, IndexFollower
+from langchain_reflect.lessons.holding import LessonMemory
 from langchain_reflect.lessons.spaces import Progress, check_in_use, take_over
 from langchain_reflect.types import SERVABLE, Lesson, Namespace
 
 logger = logging.getLogger(__name__)
-EXACT: Final = 20_000
-"""Up to so many lessons of a namespace are compared one by one, which is faster than a graph index and sees all changes at once."""
+Path = Literal["index", "ledger"]
+"""What answers a query: the index, or the vectors in the ledger because the index cannot."""
+EXACT: Final = 150_000
+"""Up to so many lessons of a namespace are held in memory, which is faster than a graph index and sees all changes at once."""
 UNCONFIRMED_KEY: Final = "index_unconfirmed"
 """Under which the ledger keeps how many hits of the index it did not confirm."""
 _TELLING: Final = 30.0
@@ -45,12 +51,25 @@ class LessonFinder:
         self._untold = 0
         self._next_telling = 0.0
         self._checked = False
+        self._floors: Floors | None = None
         self._follower = IndexFollower(ledger, index, embedder, embed=self._embed_missing, check=self._check_again)
-        self._rows: dict[Namespace, tuple[int, Rows]] = {}
+        self._memory = LessonMemory(ledger, embedder, embed=self._embed_missing, check=self._check_again)
 
     def is_empty(self, namespace: Namespace) -> bool:
-        """Whether a namespace has no servable lesson."""
-        return not self.ledger.lessons(namespace=namespace, statuses=SERVABLE, limit=1)
+        """Whether a namespace has no servable lesson. Where there were some a moment ago, recall itself sees whether they have gone."""
+        return not self._memory.has_some(namespace) and not self.ledger.lessons(namespace=namespace, statuses=SERVABLE, limit=1)
+
+    @property
+    def floors(self) -> Floors:
+        """The embedder's floors, as far as they are known; nothing is embedded."""
+        if self._floors is None:
+            self._floors = known_floors(self.embedder, self.ledger)
+        return self._floors or UNCALIBRATED
+
+    def calibrate(self) -> None:
+        """Find the embedder's floors, once per ledger, so that no recall has to."""
+        if self._floors is None:
+            self._floors = floors_of(self.embedder, self.ledger)
 
     def follow(self, since: int) -> None:
         """Embed what has been committed after a version of the book, so that no recall has to, and let the index take it in.
@@ -62,6 +81,8 @@ class LessonFinder:
             _, changed = self.ledger.lessons_changed_since(since)
             self._embed_missing(self.ledger.lessons(ids=changed, statuses=SERVABLE))
             self._follower.follow()
+            if changed:
+                self.calibrate()
         except Exception:
             logger.exception("lessons were written but not yet embedded; it is tried again at the next recall")
 
@@ -83,14 +104,14 @@ class LessonFinder:
         hits = self._follower.query(vector, namespace, limit)
         found = None if hits is None else self._confirmed(hits, vector, namespace)
         if found is None:
-            hits = nearest(self._ledger_rows(namespace), vector, limit)
+            hits = self._all(vector, namespace).hits(limit)
             known = self._servable(hits, namespace)
             found = [(known[hit.lesson_id], hit.similarity) for hit in hits if hit.lesson_id in known]
             self._follower.catch_up()  # afterwards, so that this recall need not share the processor with it
         return found
 
     def field(self, vector: Vector, namespace: Namespace) -> Field | None:
-        """Every servable lesson of a namespace with its cosine to a vector; None if there are too many to compare them all.
+        """Every servable lesson of a namespace with its cosine to a vector; None if there are too many to hold them all.
 
         The vectors come from the ledger and are kept in memory until lessons change, by whatever process.
 
@@ -98,14 +119,28 @@ class LessonFinder:
             EmbedderChanged: The lessons were embedded by another model.
         """
         self._check_embedder()
-        if self.ledger.lesson_count(namespace=namespace, statuses=SERVABLE) > EXACT:
-            return None
-        return field_of(self._ledger_rows(namespace), vector)
+        held = self._memory.now(namespace, at_most=EXACT)
+        return None if held is None else Field(held.blocks, vector, held.version)
+
+    def servable(self, lesson_ids: Sequence[str], namespace: Namespace, *, version: int | None = None) -> Mapping[str, Lesson]:
+        """Those of the lessons that may be shown, as they were at a version of the book or later; None: as they are now."""
+        return self._memory.texts(lesson_ids, namespace, version)
 
     def vectors(self, lesson_ids: Sequence[str]) -> Mapping[str, Vector]:
         """For each lesson that has one, the vector of its condition and advice."""
         held = self.ledger.vectors(self.embedder.id, ids=lesson_ids) if lesson_ids else []
         return {each.lesson_id: each.vectors[0] for each in held}
+
+    def path(self, vector: Vector, namespace: Namespace) -> Path:
+        """What answers `candidates` at present."""
+        hits = self._follower.query(vector, namespace, 1)
+        return "ledger" if hits is None or len(self._servable(hits, namespace)) < len(hits) else "index"
+
+    def nearest_texts(self, vector: Vector, lessons: Sequence[Lesson]) -> Mapping[str, str]:
+        """For each lesson that has vectors, which of its texts is nearest: its condition and advice, or a task that it came from."""
+        held = self.ledger.vectors(self.embedder.id, ids=[lesson.id for lesson in lessons]) if lessons else []
+        texts = {lesson.id: list(dict.fromkeys([lesson.key_text(), *lesson.tasks])) for lesson in lessons}
+        return {each.lesson_id: texts[each.lesson_id][int((each.vectors @ vector).argmax())] for each in held}
 
     def reindex(self, progress: Progress | None = None) -> int:
         """Let the embedder take over if another one was used, see `spaces.take_over`, and fill the index anew from the ledger.
@@ -123,6 +158,15 @@ class LessonFinder:
         self._follower.refill()
         self.ledger.set_meta(UNCONFIRMED_KEY, "")
         return len(self.ledger.lessons(statuses=SERVABLE))
+
+    def prune_index(self) -> None:
+        """Drop what the index still holds of embedders that are not in use any more."""
+        try:
+            self._check_again()
+            self.index.open(self.embedder.tag)
+            self.index.prune()
+        except (EmbedderChanged, IndexUnavailable) as error:
+            logger.warning("the index still holds vectors of other embedders: %s", error)
 
     def _confirmed(self, hits: Sequence[Hit], vector: Vector, namespace: Namespace) -> Sequence[tuple[Lesson, float]] | None:
         """The lessons as they are now, scored by their vectors in the ledger; None if the index has named one that may not be shown."""
@@ -173,29 +217,7 @@ class LessonFinder:
         check_in_use(self.ledger, self.embedder.tag)
         self._checked = True
 
-    def _ledger_rows(self, namespace: Namespace) -> Rows:
-        """The vectors of one namespace as a matrix, kept until lessons change, and then brought up to date."""
-        known = self._rows.get(namespace)
-        if known is None or known[0] != self.ledger.lessons_version():
-            self._check_again()
-            known = self._all_rows(namespace) if known is None else self._newer_rows(namespace, *known)
-            self._rows[namespace] = known
-        return known[1]
-
-    def _all_rows(self, namespace: Namespace) -> tuple[int, Rows]:
-        version = self.ledger.lessons_version()
-        return version, Rows.of(self._held(namespace))
-
-    def _newer_rows(self, namespace: Namespace, version: int, rows: Rows) -> tuple[int, Rows]:
-        """Rows in which the lessons that changed after a version are as they are now, and the version that they have then."""
-        newer, changed = self.ledger.lessons_changed_since(version)
-        if len(changed) > BATCH:
-            return newer, Rows.of(self._held(namespace))
-        return newer, rows.with_changed(changed, self._held(namespace, changed)) if changed else rows
-
-    def _held(self, namespace: Namespace, ids: Sequence[str] | None = None) -> Iterator[tuple[str, Vectors]]:
-        """Vectors of a namespace's servable lessons. To be called after the version was read, so that what it has lacks no vector."""
-        if lacking := self.ledger.unembedded(self.embedder.id, namespace=namespace, statuses=SERVABLE):
-            self._embed_missing(self.ledger.lessons(ids=lacking))
-        held = self.ledger.vectors(self.embedder.id, namespace=namespace, statuses=SERVABLE, ids=ids)
-        return ((each.lesson_id, each.vectors) for each in held)
+    def _all(self, vector: Vector, namespace: Namespace) -> Field:
+        held = self._memory.now(namespace)
+        assert held is not None, "without a limit there are never too many"
+        return Field(held.blocks, vector, held.version)

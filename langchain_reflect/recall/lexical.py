@@ -1,20 +1,22 @@
 """Which lessons share the words of a task: BM25 over stems, with identifiers taken apart. Pure.
 
-It is written out here because a lesson book changes while it is read: one changed lesson costs that lesson (0.2 ms), where `bm25s` builds
+It is written out here because a lesson book changes while it is read: one changed lesson costs that lesson (0.1 ms), where `bm25s` builds
 the whole matrix anew (290 ms at 10,000 lessons) and imports scipy, numba and jax wherever they are installed (0.4 s and more).
 """
 
 import math
 import re
 import threading
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from langchain_reflect.index.exact import first
 from langchain_reflect.types import Lesson
 
 K1: Final = 1.5
@@ -36,7 +38,11 @@ def words(text: str) -> list[str]:
     Args:
         text: Any text; what is beyond `MAX_CHARS` characters is left out.
     """
-    return list(_words(text[:MAX_CHARS]))
+    text = text[:MAX_CHARS]
+    found: list[str] = []
+    for token in _TOKEN.findall(_ADDRESS.sub(" ", text) if "@" in text else text):
+        found += _known_words(token) if len(token) < _LONG else _words(token)
+    return found
 
 
 def lesson_words(lesson: Lesson) -> list[str]:
@@ -52,20 +58,21 @@ class LexicalIndex:
     """
 
     def __init__(self, lessons: Iterable[tuple[str, list[str]]] = ()) -> None:
-        self._slots: dict[str, int] = {}
-        self._ids: list[str | None] = []
-        self._free: list[int] = []
-        self._lengths: list[int] = []
-        self._found: dict[str, dict[int, int]] = {}  # word -> slot -> how often
-        self._arrays: dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]] = {}
-        self._weights: dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]] = {}  # as `_arrays`, weighted; until a lesson changes
-        self._norms: NDArray[np.float32] | None = None
-        self._counts: dict[str, Mapping[str, int]] = {}
+        self.clear()
         for lesson_id, said in lessons:
             self.put(lesson_id, said)
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def clear(self) -> None:
+        """Forget all lessons."""
+        self._slots: dict[str, int] = {}
+        self._ids: list[str | None] = []  # by slot; None: that lesson has gone, or has another slot now
+        self._lengths = array("i")
+        self._found: dict[str, array[int]] = {}  # word -> slot, how often, slot, how often, …; also of slots that are empty by now
+        self._weights: dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]] = {}  # until a lesson changes
+        self._norms: NDArray[np.float32] | None = None
 
     def put(self, lesson_id: str, said: list[str]) -> None:
         """Add a lesson, or take its new wording.
@@ -75,12 +82,17 @@ class LexicalIndex:
             said: Its words.
         """
         self.remove(lesson_id)
-        slot = self._new_slot(lesson_id)
-        self._slots[lesson_id], self._ids[slot], self._lengths[slot] = slot, lesson_id, len(said)
-        self._counts[lesson_id] = Counter(said)
-        for word, times in self._counts[lesson_id].items():
-            self._found.setdefault(word, {})[slot] = times
-            self._arrays.pop(word, None)
+        slot = len(self._ids)
+        self._slots[lesson_id] = slot
+        self._ids.append(lesson_id)
+        self._lengths.append(len(said))
+        for word, times in Counter(said).items():
+            known = self._found.get(word)
+            if known is None:
+                self._found[word] = array("i", (slot, times))
+            else:
+                known.append(slot)
+                known.append(times)
         self._changed()
 
     def remove(self, lesson_id: str) -> None:
@@ -88,14 +100,10 @@ class LexicalIndex:
         slot = self._slots.pop(lesson_id, None)
         if slot is None:
             return
-        for word in self._counts.pop(lesson_id):
-            del self._found[word][slot]
-            if not self._found[word]:
-                del self._found[word]
-            self._arrays.pop(word, None)
         self._ids[slot], self._lengths[slot] = None, 0
-        self._free.append(slot)
         self._changed()
+        if len(self._ids) > 2 * len(self._slots) + _SPARE:
+            self._tidy()
 
     def best(self, task: str, limit: int) -> list[tuple[str, float]]:
         """The lessons that share most with a task, best first (ties: by id), with a score above 0.
@@ -109,9 +117,10 @@ class LexicalIndex:
         scores = self._scores(words(task))
         hits = np.flatnonzero(scores > 0)
         if limit < len(hits):
-            hits = hits[np.argpartition(-scores[hits], limit - 1)[:limit]] if limit > 0 else hits[:0]
-        found = [(str(self._ids[at]), float(scores[at])) for at in hits]
-        return sorted(found, key=lambda hit: (-hit[1], hit[0]))
+            hits = hits[first(scores[hits], limit)]
+        ids = self._ids
+        found = [(-score, str(ids[at])) for at, score in zip(hits.tolist(), scores[hits].tolist(), strict=True)]
+        return [(lesson_id, -score) for score, lesson_id in sorted(found)]
 
     def _changed(self) -> None:
         """Lengths and rarities are relative to all lessons."""
@@ -130,17 +139,25 @@ class LexicalIndex:
     def _weighted(self, word: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """BM25 with the inverse document frequency of Lucene, which is never negative."""
         if word not in self._weights:
-            slots, times = self._array(word)
+            if len(self._weights) >= _WEIGHTED:
+                self._weights.clear()
+            slots, times = self._of(word)
             rarity = math.log(1 + (len(self) - len(slots) + 0.5) / (len(slots) + 0.5))
             self._weights[word] = (slots, np.float32(rarity) * times / (times + self._norm()[slots]))
         return self._weights[word]
 
-    def _array(self, word: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        if word not in self._arrays:
-            found = self._found[word]
-            slots = np.fromiter(found, np.intp, len(found))
-            self._arrays[word] = (slots, np.fromiter(found.values(), np.float32, len(found)))
-        return self._arrays[word]
+    def _of(self, word: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Slots of the lessons that say a word, and how often each does."""
+        pairs = np.array(self._found[word], np.int32).reshape(-1, 2)  # a copy, for an array that is looked at cannot grow
+        if len(self._ids) > len(self._slots):
+            pairs = pairs[self._alive()[pairs[:, 0]]]
+        return pairs[:, 0].astype(np.intp), pairs[:, 1].astype(np.float32)
+
+    def _alive(self) -> NDArray[np.bool_]:
+        """By slot."""
+        alive = np.zeros(len(self._ids), np.bool_)
+        alive[np.fromiter(self._slots.values(), np.intp, len(self._slots))] = True
+        return alive
 
     def _norm(self) -> NDArray[np.float32]:
         if self._norms is None:
@@ -149,21 +166,35 @@ class LexicalIndex:
             self._norms = (K1 * (1 - B + B * lengths / mean)).astype(np.float32)
         return self._norms
 
-    def _new_slot(self, lesson_id: str) -> int:
-        if self._free:
-            return self._free.pop()
-        self._ids.append(lesson_id)
-        self._lengths.append(0)
-        return len(self._ids) - 1
+    def _tidy(self) -> None:
+        """Close the gaps that removed lessons have left."""
+        alive = self._alive()
+        moved = np.cumsum(alive, dtype=np.int32) - 1
+        for word, known in list(self._found.items()):
+            pairs = np.array(known, np.int32).reshape(-1, 2)
+            pairs = pairs[alive[pairs[:, 0]]]
+            pairs[:, 0] = moved[pairs[:, 0]]
+            if len(pairs):
+                self._found[word] = array("i", pairs.tobytes())
+            else:
+                del self._found[word]
+        self._lengths = array("i", np.array(self._lengths, np.int32)[alive].tobytes())
+        self._ids = [lesson_id for lesson_id in self._ids if lesson_id is not None]
+        self._slots = {lesson_id: slot for slot, lesson_id in enumerate(self._ids) if lesson_id is not None}
 
 
-def _words(text: str) -> Iterator[str]:
-    for token in _TOKEN.findall(_ADDRESS.sub(" ", text)):
-        parts = _PART.findall(_HUMP.sub(" ", token))
-        if len(parts) > 1:
-            yield token.casefold()
-        for part in parts:
-            yield from _pairs(part) if _UNSPACED.match(part) else _stems(part.casefold())
+@lru_cache(maxsize=65_536)
+def _known_words(token: str) -> tuple[str, ...]:
+    """Most tokens of a book are said again and again."""
+    return tuple(_words(token))
+
+
+def _words(token: str) -> Iterator[str]:
+    parts = _PART.findall(_HUMP.sub(" ", token))
+    if len(parts) > 1:
+        yield token.casefold()
+    for part in parts:
+        yield from _pairs(part) if _UNSPACED.match(part) else _stems(part.casefold())
 
 
 def _stems(word: str) -> Iterator[str]:
@@ -197,6 +228,10 @@ def _stemmer() -> Any:
 _local: Final = threading.local()
 _LONG: Final = 40
 """Letters from which on it is no word, but a key or a hash."""
+_SPARE: Final = 1024
+"""Gaps that are not worth closing."""
+_WEIGHTED: Final = 4096
+"""Words whose weights are kept."""
 _TOKEN: Final = re.compile(r"\w+")
 _ADDRESS: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

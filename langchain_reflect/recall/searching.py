@@ -1,26 +1,26 @@
 """Which lessons are worth ranking for a task: those near to it, and those that share its words.
 
-In a namespace that is small enough every lesson is compared, with vectors and words kept in memory, so that another process's lessons are
-seen at once and no index is waited for; in a larger one the index gives the nearest.
+Vectors and words of a namespace are kept in memory, so that another process's lessons are seen at once and no index is waited for; where
+there are too many for that, the index gives the nearest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from langchain_reflect.index.base import Vector
-from langchain_reflect.index.exact import Field
-from langchain_reflect.recall.fusion import POOL, Fused, fit, fuse, pool
+from langchain_reflect.index.field import Field, Positions
+from langchain_reflect.recall.fusion import POOL, Fused, fit, fuse, in_order, pool
 from langchain_reflect.types import Lesson, Namespace
 
 
 class Words(Protocol):
     """Searches lessons by their words."""
 
-    def best(self, task: str, namespace: Namespace, limit: int) -> Sequence[tuple[str, float]]:
-        """Ids of the servable lessons that share most words with a task, with their score."""
+    def best(self, task: str, namespace: Namespace, limit: int, *, version: int | None) -> Sequence[tuple[str, float]]:
+        """Ids of the servable lessons that share most words with a task, with their score; `version` is the book's, if it is known."""
 
 
 class Book(Protocol):
@@ -35,8 +35,8 @@ class Book(Protocol):
     def field(self, vector: Vector, namespace: Namespace) -> Field | None:
         """Every servable lesson with its cosine; None if there are too many."""
 
-    def servable(self, lesson_ids: Sequence[str], namespace: Namespace) -> Mapping[str, Lesson]:
-        """Those of the lessons that may be shown."""
+    def servable(self, lesson_ids: Sequence[str], namespace: Namespace, *, version: int | None) -> Mapping[str, Lesson]:
+        """Those of the lessons that may be shown; `version` is the book's, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ class Searched:
     """How well the best lessons fit, see `fusion.fit`."""
 
 
-def search(book: Book, words: Words | None, task: str, vector: Vector, *, namespace: Namespace, limit: int) -> Searched:
+def search(
+    book: Book, words: Words | None, task: str, vector: Vector, *, namespace: Namespace, limit: int, without: Collection[str] = ()
+) -> Searched:
     """The lessons to rank.
 
     Args:
@@ -63,30 +65,31 @@ def search(book: Book, words: Words | None, task: str, vector: Vector, *, namesp
         vector: Of the task.
         namespace: Whose lessons.
         limit: Most candidates.
+        without: Ids of lessons that are passed over, as if they were not there.
     """
     field = None if words is None else book.field(vector, namespace)
     if words is None or field is None:
-        found = book.candidates(vector, namespace, limit)
+        near = book.candidates(vector, namespace, limit + len(without))
+        found = [each for each in near if each[0].id not in without][:limit]
         return Searched(found, book.vectors([lesson.id for lesson, _ in found]))
-    if not field.lesson_ids:
-        return Searched((), {})
-    return _hybrid(book, field, words.best(task, namespace, POOL), namespace, limit)
+    lexical = words.best(task, namespace, POOL + len(without), version=field.version) if len(field) else ()
+    shared = field.placed(lexical)
+    chosen = pool(field.near(POOL + len(without)), list(shared), len(field))
+    if out := field.placed((lesson_id, 0.0) for lesson_id in without):
+        chosen = chosen[~np.isin(chosen, list(out))]
+    return _hybrid(book, field, chosen, shared, namespace=namespace, limit=limit) if len(chosen) else Searched((), {})
 
 
-def _hybrid(book: Book, field: Field, lexical: Sequence[tuple[str, float]], namespace: Namespace, limit: int) -> Searched:
-    place = {lesson_id: at for at, lesson_id in enumerate(field.lesson_ids)}
-    shared = np.zeros(len(place))
-    for lesson_id, score in lexical:
-        if lesson_id in place:
-            shared[place[lesson_id]] = score
-    chosen = [field.lesson_ids[at] for at in pool(field.cosines, shared)]
-    vectors = {lesson_id: field.vectors[place[lesson_id]] for lesson_id in chosen}
-    dense = [(lesson_id, float(field.cosines[place[lesson_id]])) for lesson_id in chosen]
-    fused = fuse(dense, lexical, vectors=vectors)[:limit]
-    known = book.servable([each.lesson_id for each in fused], namespace)
+def _hybrid(book: Book, field: Field, chosen: Positions, shared: Mapping[int, float], *, namespace: Namespace, limit: int) -> Searched:
+    cosines, vectors = field.cosines(chosen), field.vectors(chosen)
+    lexical = np.array([shared.get(at, 0.0) for at in chosen.tolist()])
+    best, scores = fuse(cosines, lexical, vectors, limit=limit)
+    numbers = zip(field.ids(chosen[best]), cosines[best].tolist(), lexical[best].tolist(), scores[best].tolist(), strict=True)
+    fused = {each.lesson_id: each for each in in_order(Fused(*each) for each in numbers)[:limit]}
+    known = book.servable(list(fused), namespace, version=field.version)
     return Searched(
-        candidates=[(known[each.lesson_id], each.similarity) for each in fused if each.lesson_id in known],
-        vectors=vectors,
-        fused={each.lesson_id: each for each in fused},
-        fit=fit(field.cosines, shared),
+        candidates=[(known[lesson_id], each.similarity) for lesson_id, each in fused.items() if lesson_id in known],
+        vectors=dict(zip(field.ids(chosen[best]), vectors[best], strict=True)),
+        fused=fused,
+        fit=fit(cosines, lexical),
     )

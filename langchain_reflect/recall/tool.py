@@ -1,12 +1,12 @@
 """The lesson book as a tool, for models that decide themselves when to look something up.
 
-Which lessons a model asks for is no matter of chance, so a search makes no exposures: nothing found here counts for or against a lesson.
+Which lessons a model asks for is no matter of chance, so nothing found here counts for or against a lesson: its exposures have no unit.
 And it must not spoil what chance decides: a run that is held out finds nothing, and what was withheld from a run stays withheld.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from langchain_core.runnables import RunnableConfig
@@ -17,7 +17,7 @@ from pydantic.v1 import ValidationError as ValidationErrorV1
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recall.rendering import render
-from langchain_reflect.types import Namespace, Recalled
+from langchain_reflect.types import Match, Namespace, Recalled
 
 logger = logging.getLogger("langchain_reflect")
 
@@ -35,6 +35,8 @@ class Reach:
     """Whether the run is one that goes without lessons."""
     withheld: frozenset[str] = frozenset()
     """Ids of lessons that the run goes without."""
+    found: Callable[[Sequence[Match]], None] = field(default=lambda _: None, repr=False)
+    """Told of the lessons that the model reads."""
 
 
 class SearchLessons(BaseModel):
@@ -89,9 +91,11 @@ class LessonSearch(BaseTool):
 
     def _answer(self, recalled: Recalled, k: int, reach: Reach) -> Answer:
         kept = [match for match in recalled.matches if match.kept and match.lesson.id not in reach.withheld][:k]
-        block = render([m.lesson for m in kept], ids=[m.lesson.id for m in kept], max_tokens=self.policy.max_tokens)
+        lessons, most = [match.lesson for match in kept], self.policy.max_tokens
+        block = render(lessons, ids=[lesson.id for lesson in lessons], max_tokens=most, template=self.policy.block)
         if not block:
             return NOTHING, []
+        reach.found(kept)
         return block, [{"id": m.lesson.id, "revision": m.lesson.revision, "similarity": m.similarity} for m in kept]
 
 

@@ -3,11 +3,10 @@
 Our own block of lessons is taken out of every text here, so that a later reflection never learns from what it once wrote itself.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -15,9 +14,7 @@ from pydantic import JsonValue
 
 from langchain_reflect.recording.plain import Clean, clean_text, plain, text_of, tool_calls
 from langchain_reflect.types import Step, Usage
-
-_OPENING: Final = re.compile(r"<lessons\b[^<>]*>")
-_CLOSING: Final = "</lessons>"
+from langchain_reflect.types.block import blocks_in
 
 EventKind = Literal["model", "tool", "node"]
 
@@ -41,9 +38,9 @@ class Event:
 def strip_block(text: str) -> str:
     """The text without our own blocks of lessons and the white space around them. Takes time in proportion to the text's length."""
     outside, at = [], 0
-    while (opening := _OPENING.search(text, at)) and (end := text.find(_CLOSING, opening.end())) >= 0:
-        outside.append(text[at : opening.start()])
-        at = end + len(_CLOSING)
+    for start, end in blocks_in(text):
+        outside.append(text[at:start])
+        at = end
     if not outside:
         return text
     first, *middle = outside

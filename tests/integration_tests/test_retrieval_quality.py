@@ -8,7 +8,7 @@ import pytest
 
 from langchain_reflect.index.embeddings import resolve_embedder
 from langchain_reflect.index.minilm import DEFAULT_ID
-from langchain_reflect.recall.ranking import fit_floor_for, floor_for
+from langchain_reflect.lessons import floors
 
 pytestmark = [pytest.mark.recorded, pytest.mark.slow, pytest.mark.timeout(900)]
 BENCHMARK = Path(__file__).parents[2] / "benchmarks"
@@ -53,13 +53,13 @@ def test_tasks_without_an_answer_are_told_from_others(quality):
 
 
 def test_the_default_floor_keeps_right_lessons_and_shows_none_where_none_fits(measuring, quality):
-    shares = measuring.at_floor(quality, fit_floor_for(DEFAULT_ID))
+    shares = measuring.at_floor(quality, floors.MEASURED[DEFAULT_ID].fit)
     assert shares["no lesson fits: nothing shown"] >= 0.80
     assert shares["a right lesson among the first two: one still is"] >= 0.90
     assert shares["the first lesson is right: it stays"] >= 0.90
 
 
 def test_where_only_meaning_is_compared_the_floor_holds_as_well(quality):
-    nearest = quality.scored.dense.max(axis=1) >= floor_for(DEFAULT_ID)
+    nearest = quality.scored.dense.max(axis=1) >= floors.MEASURED[DEFAULT_ID].cosine
     assert nearest[quality.answerable].mean() >= 0.90
     assert nearest[~quality.answerable].mean() <= 0.20

@@ -46,14 +46,16 @@ def searched(learner, namespace=("default",), **config):
     return next(message for message in messages if isinstance(message, ToolMessage))
 
 
-def test_an_agent_finds_a_lesson_and_the_episode_has_no_exposure_of_it(open_learner):
+def test_what_an_agent_finds_is_shown_in_its_episode_and_does_not_count(open_learner):
     learner = open_learner(holdout=0.0, floor=0.5)
     message = searched(learner)
     assert "look up the fare class" in message.text
     json.dumps(message.artifact)
     learner.flush()
     (episode,) = learner.ledger.episodes()
-    assert learner.ledger.exposures(episode_id=episode.id) == []
+    (exposure,) = learner.ledger.exposures(episode_id=episode.id)
+    assert episode.shown == (exposure.lesson_id,) == (message.artifact[0]["id"],)
+    assert (exposure.shown, exposure.probability, exposure.unit) == (True, 1.0, "")
 
 
 def test_a_held_out_run_finds_nothing(open_learner):
@@ -72,3 +74,15 @@ def test_a_run_searches_its_own_namespace(open_learner):
     assert "look up the fare class" in tool.invoke({"query": "a flight is moved"}, {"configurable": {"user": "ann"}})
     assert tool.invoke({"query": "a flight is moved"}, {"configurable": {"user": "bob"}}) == NOTHING
     assert "cannot be searched" in tool.invoke({"query": "a flight is moved"})
+
+
+def test_a_lesson_of_recall_that_is_found_again_keeps_its_exposure(open_learner):
+    learner = open_learner(holdout=0.0, floor=0.0)
+    searched(learner)
+    learner.flush()
+    (exposure,) = learner.ledger.exposures()
+    assert (exposure.shown, exposure.unit) == (True, str(exposure.episode_id))
+
+
+def test_a_placebo_run_finds_nothing(open_learner):
+    assert searched(open_learner(holdout=0.0, placebo=1.0)).text == NOTHING

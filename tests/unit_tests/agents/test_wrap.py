@@ -154,7 +154,7 @@ def test_forced_arms(service, recaller, ledger, recorder):
     assert "name the city" in treated
     assert treated == usual
     assert [e.arm for e in reversed(ledger.episodes())] == ["holdout", "placebo", "treated", "treated"]
-    assert [a["unit"] is None for a in recaller.asked] == [True, False]
+    assert [a["unit"] is None for a in recaller.asked] == [True, True, False]
 
 
 def test_forced_without_record_leaves_no_episode(service, ledger, recorder):

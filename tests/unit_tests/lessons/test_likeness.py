@@ -272,10 +272,9 @@ def test_likeness_is_stored_as_it_was(ledger):
     assert 0 < likeness.near <= likeness.alike < likeness.same < 1
 
 
-def test_reindex_calibrates_a_new_embedder_and_an_addition_does_not(ledger, caplog):
+def test_reindex_calibrates_a_new_embedder(ledger, caplog):
     caplog.set_level(logging.WARNING)
     blind = Embedder("blind", lambda: Given(lambda texts: np.ones((len(texts), 64))))
     LessonBook(ledger, ExactIndex(), words()).add(when="naming a tool", do="begin with acme_")
-    assert ledger.meta(calibration._key(words())) is None
     LessonBook(ledger, ExactIndex(), blind).reindex()
     assert "embedder 'blind' sees no difference" in caplog.text

@@ -2,6 +2,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from langchain_reflect.recall import lexical as module
 from langchain_reflect.recall.lexical import MAX_CHARS, LexicalIndex, lesson_words, words
 from langchain_reflect.types import Lesson
 
@@ -88,3 +89,12 @@ def test_an_index_that_followed_changes_is_the_index_built_anew(changes, task):
     anew = index_of(**last)
     assert len(followed) == len(last)
     assert dict(followed.best(task, 9)) == pytest.approx(dict(anew.best(task, 9)))
+
+
+def test_the_gaps_of_removed_lessons_are_closed(monkeypatch):
+    monkeypatch.setattr(module, "_SPARE", 0)
+    index = index_of(a="flight hotel", b="hotel", c="car flight")
+    for name in "ab":
+        index.remove(name)
+    assert len(index._ids) == 1
+    assert index.best("flight car hotel", 9) == index_of(c="car flight").best("flight car hotel", 9)

@@ -3,19 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_reflect.lessons.paraphrases import TRIOS
 from langchain_reflect.recall.fusion import Fused
-from langchain_reflect.recall.ranking import (
-    ACTIVE_PRIOR,
-    DEFAULT_FLOOR,
-    FIT_FLOORS,
-    FLOORS,
-    TWIN_COSINE,
-    background_floor,
-    fit_floor_for,
-    floor_for,
-    rank,
-)
+from langchain_reflect.recall.ranking import ACTIVE_PRIOR, TWIN_COSINE, UTILITY_CAP, rank, utility_of
 from langchain_reflect.types import Lesson
 
 from .conftest import unit_vector
@@ -37,6 +26,11 @@ def test_nearest_first_and_no_more_than_k():
 def test_what_is_below_the_floor_is_out_and_the_floor_itself_is_in():
     ranked = rank([(lesson("a"), 0.37), (lesson("b"), 0.3699)], vectors={}, floor=0.37, k=5)
     assert outcome(ranked) == [("a", ""), ("b", "below floor")]
+
+
+def test_floor_zero_never_abstains():
+    assert outcome(rank([(lesson("a"), -0.2)], vectors={}, floor=0.0, fit=-0.1, k=1)) == [("a", "")]
+    assert outcome(rank([(lesson("a"), -0.2)], vectors={}, floor=-0.1, k=1)) == [("a", "below floor")]
 
 
 def test_a_proven_lesson_wins_a_close_race_but_no_clear_one():
@@ -92,26 +86,27 @@ def test_what_stays_is_near_distinct_and_few_and_nothing_is_forgotten(drawn, flo
     kept = [each for each in ranked if not each.dropped]
     assert sorted(each.lesson.id for each in ranked) == sorted(each.id for each, _ in candidates)
     assert len(kept) <= k
-    assert all(each.similarity >= floor for each in kept)
+    assert floor == 0 or all(each.similarity >= floor for each in kept)
     assert all(vectors[a.lesson.id] @ vectors[b.lesson.id] < TWIN_COSINE for i, a in enumerate(kept) for b in kept[:i])
     if not kept:
         assert all(each.dropped == "below floor" for each in ranked)
 
 
-def test_the_floor_is_the_users_then_the_embedders_then_the_default():
-    known = next(iter(FLOORS))
-    assert floor_for(known, 0.0) == 0.0
-    assert floor_for(known) == FLOORS[known]
-    assert floor_for("somebody:else") == DEFAULT_FLOOR
+@given(st.floats(-1, 1), st.floats(-1, 1), st.sampled_from(["active", "candidate"]))
+def test_utility_is_bounded_never_negative_and_grows_with_the_effect(one, other, status):
+    low, high = sorted([utility_of(lesson("a", status), one), utility_of(lesson("a", status), other)])
+    assert 0.0 <= low <= high <= ACTIVE_PRIOR + UTILITY_CAP
+    assert (utility_of(lesson("a", status), max(one, other))) == high
 
 
-def test_the_floor_where_words_bear_witness_is_the_users_then_the_embedders_then_the_default():
-    known = next(iter(FIT_FLOORS))
-    assert fit_floor_for(known, 0.0) == 0.0
-    assert fit_floor_for(known) == FIT_FLOORS[known]
-    assert fit_floor_for("somebody:else") == DEFAULT_FLOOR
+def test_a_lesson_that_helps_wins_among_lessons_of_about_equal_fit_only():
+    helps = {"helps": 0.2}
+    close = rank([(lesson("new"), 0.50), (lesson("helps"), 0.48)], vectors={}, floor=0.0, k=1, utilities=helps)
+    clear = rank([(lesson("new"), 0.50), (lesson("helps"), 0.46)], vectors={}, floor=0.0, k=1, utilities=helps)
+    assert [each[0].lesson.id for each in (close, clear)] == ["helps", "new"]
+    assert close[0].utility == pytest.approx(0.03)
 
 
-def test_the_floor_of_the_default_embedder_is_what_unrelated_lessons_stay_below(minilm):
-    vectors = minilm.embed_documents([text for trio in TRIOS for text in (trio.lesson, trio.other)])
-    assert background_floor(vectors.reshape(len(TRIOS), 2, -1)) == pytest.approx(FIT_FLOORS[minilm.id], abs=0.005)
+def test_what_helps_elsewhere_does_not_pass_the_floor():
+    ranked = rank([(lesson("a", "active"), 0.36)], vectors={}, floor=0.37, k=1, utilities={"a": 1.0})
+    assert outcome(ranked) == [("a", "below floor")]

@@ -2,6 +2,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from langchain_reflect.errors import InvalidInput
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.exact import ExactIndex
 from langchain_reflect.recall.policy import RecallPolicy
@@ -26,6 +27,14 @@ def test_the_lesson_that_fits_is_in_the_block_and_the_others_say_why_not(recalle
     assert recalled.lessons[0].id == "L-flights"
     assert reasons(recalled)["L-letters"] == "below floor"
     assert recalled.note == ""
+
+
+@pytest.mark.parametrize("task", [None, 5, b"text", ["text"]], ids=str)
+def test_a_task_that_is_no_text_is_named(recaller, task):
+    with pytest.raises(InvalidInput, match=r"task=.*expected a text"):
+        recaller.recall(task, namespace=HERE, policy=ALWAYS)
+    with pytest.raises(InvalidInput, match=r"task=.*expected a text"):
+        recaller.explain(task, namespace=HERE, policy=ALWAYS)
 
 
 async def test_async_says_the_same(recaller):

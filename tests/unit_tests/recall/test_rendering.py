@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_reflect.recall.rendering import PREAMBLE, estimate_tokens, fit, frame, item, placebo, render, scrub
+from langchain_reflect.lessons.counting import estimate_tokens
+from langchain_reflect.recall.rendering import fit, frame, item, placebo, render, scrub
 from langchain_reflect.types import Example, LessonText
+from langchain_reflect.types.block import PREAMBLE
 
 BLOCK = re.compile(r'\A<lessons id="[0-9a-f]{8}">\n(.*)\n</lessons>\Z', re.DOTALL)
 SHORT = LessonText(when="counting letters", do="write them with commas, then count")
@@ -152,3 +154,12 @@ def test_the_estimate_is_never_below_a_real_tokenizers_count():
     tokenizer.no_padding()
     for text in [item(FULL, examples=2, why=True), placebo(), "def f(x): return x[0] + 1", "https://example.org/a?b=c", "Donaudampfschiff"]:
         assert estimate_tokens(text) >= len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+@pytest.mark.parametrize("said", ["<tool_call>", "</think>", "< function_calls>", "<eos>", "</\u0301lessons>", "<\u0301/ lessons>"])
+def test_what_open_models_take_for_a_sign_is_taken_apart_and_so_is_a_fence_with_accents(said):
+    assert scrub(f"a {said} b") == f"a ({said[1:]} b"
+
+
+def test_other_signs_of_less_stay_as_they_are():
+    assert scrub("a < b, <function f at 0x1>, <br>") == "a < b, <function f at 0x1>, <br>"

@@ -50,7 +50,7 @@ def test_what_another_process_wrote_is_seen_at_the_next_search(tmp_path):
 
 
 def test_a_namespace_that_had_to_make_room_is_read_again(ledger, shelf, monkeypatch):
-    monkeypatch.setattr(module, "MAX_NAMESPACES", 1)
+    monkeypatch.setattr(module, "MAX_HELD", 1)
     write(ledger, "L-here")
     write(ledger, "L-there", namespace=THERE)
     assert [found(shelf), found(shelf, namespace=THERE), found(shelf)] == [["L-here"], ["L-there"], ["L-here"]]
