@@ -7,7 +7,9 @@ import asyncio
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -87,6 +89,8 @@ class Job:
     lessons: tuple[LessonText, ...] | None = None
     """As in `forced`."""
     record: bool = True
+    without: frozenset[str] = frozenset()
+    """As in `forced`."""
     id: UUID = field(default_factory=new_id)
 
 
@@ -103,6 +107,10 @@ class Run:
     """Lessons that were in its prompts."""
     note: str = ""
     """Why there were none."""
+    seconds: float = 0.0
+    """How long the agent took."""
+    episodes: tuple[UUID, ...] = ()
+    """Ids of the episodes that it opened, also of wrapped graphs inside the agent."""
 
     @property
     def reward(self) -> float:
@@ -120,6 +128,7 @@ class Runner:
         concurrency: Most runs at a time.
         prepare: Gives each run's config.
         loop: Where runs of an async agent go when they are asked for from a thread; None: the agent is called synchronously.
+        allow: Asked before each run begins; raises if it may not.
     """
 
     agent: Runnable[Any, Any]
@@ -128,6 +137,7 @@ class Runner:
     prepare: Prepare | None = None
     loop: asyncio.AbstractEventLoop | None = None
     stopped: threading.Event = field(default_factory=threading.Event)
+    allow: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1:
@@ -146,48 +156,102 @@ class Runner:
             on_run: Told of each run, in the caller's thread, in the order they end.
 
         Raises:
-            Exception: Whatever the verifier or `prepare` raises; runs not yet begun are left out.
+            Exception: As `each`.
+        """
+        runs: dict[int, Run] = {}
+        self.each(jobs, on_run, runs)
+        return [runs[at] for at in range(len(jobs))]
+
+    def each(self, jobs: Sequence[Job], on_run: Callable[[Run], None] | None = None, made: dict[int, Run] | None = None) -> None:
+        """Make all runs and keep none of them, however many there are.
+
+        Args:
+            jobs: What to run.
+            on_run: As for `run`.
+            made: Filled with the runs by the index of their job.
+
+        Raises:
+            Exception: Whatever the verifier, `prepare` or `allow` raises. Runs that have begun are finished first, and told of; those not
+                yet begun are left out.
+            KeyboardInterrupt: At once; runs that have begun go on beside, and nobody is told of them.
         """
         batch = _Batch(jobs)
         for _ in range(min(self.concurrency, len(jobs))):
             threading.Thread(target=copy_context().run, args=(self._work, batch), daemon=True, name="reflect-run").start()
-        runs: dict[int, Run] = {}
+        failed: BaseException | None = None
         try:
-            while len(runs) < len(jobs):
-                at, run = batch.next_done()
-                runs[at] = run
-                if on_run is not None:
-                    on_run(run)
+            while batch.is_open(failed is None):
+                at, result = batch.done.get()
+                if isinstance(result, KeyboardInterrupt):
+                    raise result
+                if isinstance(result, BaseException):
+                    failed = failed or result
+                    batch.stop()
+                elif made is not None:
+                    made[at] = result
+                if on_run is not None and not isinstance(result, BaseException):
+                    on_run(result)
+                batch.told.release()
         except KeyboardInterrupt:
             self.stopped.set()
             raise
         finally:
-            batch.stopped.set()
-        return [runs[at] for at in range(len(jobs))]
+            batch.stop()
+            batch.told.release(self.concurrency)
+        if failed is not None:
+            raise failed
 
     async def arun(self, jobs: Sequence[Job], on_run: Callable[[Run], None] | None = None) -> list[Run]:
-        """Async `run`, with the agent's `ainvoke`."""
+        """Async `run`, with the agent's `ainvoke`. `on_run` is called in a thread, for one run at a time."""
+        runs: dict[int, Run] = {}
+        await self.aeach(jobs, on_run, runs)
+        return [runs[at] for at in range(len(jobs))]
 
-        async def one(job: Job) -> Run:
-            var_child_runnable_config.set(None)  # as in `_work`; each task has its own context
-            async with self._aslots:
-                run = await self._aone(job)
+    async def aeach(self, jobs: Sequence[Job], on_run: Callable[[Run], None] | None = None, made: dict[int, Run] | None = None) -> None:
+        """Async `each`. If the caller is cancelled, so are the runs that have begun."""
+        batch, failures, turn = _Batch(jobs), list[BaseException](), asyncio.Lock()
+
+        async def one(at: int) -> None:
+            run = await self._aone(jobs[at])
+            if made is not None:
+                made[at] = run
             if on_run is not None:
-                on_run(run)
-            return run
+                async with turn:
+                    await asyncio.to_thread(on_run, run)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(job)) for job in jobs]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None  # the first says it; the others were cancelled or say the same
-        return [task.result() for task in tasks]
+        async def work() -> None:
+            var_child_runnable_config.set(None)  # as in `_work`; each task has its own context
+            while (at := batch.next_due()) is not None:
+                try:
+                    async with self._aslots:
+                        self._go_on(batch)
+                        await asyncio.create_task(one(at))  # in a context of its own
+                except Exception as error:  # noqa: BLE001 - raised when the others have ended
+                    failures.append(error)
+                    batch.stop()
 
-    def run_from_thread(self, jobs: Sequence[Job]) -> list[Run]:
-        """The runs, made where the agent lives: here, or in the event loop that this thread works for."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self.concurrency, len(jobs))):
+                group.create_task(work())
+        if failures:
+            raise failures[0]
+
+    def run_from_thread(self, jobs: Sequence[Job], on_run: Callable[[Run], None] | None = None) -> list[Run]:
+        """The runs, made where the agent lives: here, or in the event loop that this thread works for.
+
+        Raises:
+            InterruptedError: The loop was closed.
+        """
         if self.loop is None:
-            return self.run(jobs)
-        return asyncio.run_coroutine_threadsafe(self.arun(jobs), self.loop).result()
+            return self.run(jobs, on_run)
+        work = self.arun(jobs, on_run)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+        except (CancelledError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not self.loop.is_closed():
+                raise
+            work.close()
+            raise InterruptedError("the event loop of the runs was closed") from error
 
     def _work(self, batch: "_Batch") -> None:
         var_child_runnable_config.set(None)  # a gate is called inside the reflection graph; its runs are no part of that
@@ -195,31 +259,37 @@ class Runner:
             try:
                 with self._slots:
                     self._go_on(batch)
-                    batch.done.put((at, self._one(batch.jobs[at])))
+                    result: Run | BaseException = copy_context().run(self._one, batch.jobs[at])
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-                batch.done.put((at, error))
+                result = error
+            batch.done.put((at, result))
+            batch.told.acquire()  # so that no run begins before those that ended have been kept
 
     def _go_on(self, batch: "_Batch") -> None:
-        if self.stopped.is_set() or batch.stopped.is_set():
+        if self.stopped.is_set() or batch.is_stopped:
             raise InterruptedError("the runs were stopped")
+        if self.allow is not None:
+            self.allow()
 
     def _one(self, job: Job) -> Run:
         meter, output, error = Meter(), None, None
-        with collect_episodes() as episodes, forced(arm=job.arm, lessons=job.lessons, record=job.record):
+        with collect_episodes() as episodes, forced(arm=job.arm, lessons=job.lessons, record=job.record, without=job.without):
             try:
                 output = self.agent.invoke(job.task.inputs, self._config(job, meter))
             except Exception as raised:  # noqa: BLE001 - an agent that fails is an outcome
                 error = raised
+        meter.stop()
         verdict = _failed(error) if error else judge(self.verifier, inputs=job.task.inputs, outputs=output, reference=job.task.reference)
         return _made(job, verdict, error, meter, episodes)
 
     async def _aone(self, job: Job) -> Run:
         meter, output, error = Meter(), None, None
-        with collect_episodes() as episodes, forced(arm=job.arm, lessons=job.lessons, record=job.record):
+        with collect_episodes() as episodes, forced(arm=job.arm, lessons=job.lessons, record=job.record, without=job.without):
             try:
                 output = await self.agent.ainvoke(job.task.inputs, self._config(job, meter))
             except Exception as raised:  # noqa: BLE001 - as in `_one`
                 error = raised
+        meter.stop()
         if error:
             return _made(job, _failed(error), error, meter, episodes)
         verdict = await ajudge(self.verifier, inputs=job.task.inputs, outputs=output, reference=job.task.reference)
@@ -240,35 +310,49 @@ class _Batch:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = jobs
-        self.stopped = threading.Event()
+        self.is_stopped = False
         self.done: queue.SimpleQueue[tuple[int, Run | BaseException]] = queue.SimpleQueue()
-        self._due: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for at in range(len(jobs)):
-            self._due.put(at)
+        self.told = threading.Semaphore(0)
+        """Released for each run that its maker may forget."""
+        self._lock = threading.Lock()
+        self._begun = 0
+        self._awaited = 0
 
     def next_due(self) -> int | None:
-        """Number of a job that nobody has begun."""
-        try:
-            return self._due.get_nowait()
-        except queue.Empty:
-            return None
+        """Index of a job that nobody has begun; each that is given out comes back in `done` once."""
+        with self._lock:
+            if self.is_stopped or self._begun == len(self.jobs):
+                return None
+            self._begun += 1
+            return self._begun - 1
 
-    def next_done(self) -> tuple[int, Run]:
-        """Wait for a run; raises what it raised."""
-        at, result = self.done.get()
-        if isinstance(result, BaseException):
-            raise result
-        return at, result
+    def stop(self) -> None:
+        """Give out no more jobs."""
+        with self._lock:
+            self.is_stopped = True
+
+    def is_open(self, complete: bool) -> bool:  # noqa: FBT001 - private, and read at one place
+        """Whether something will come: any of the jobs, or if the batch is not to become complete, one of those that were begun."""
+        with self._lock:
+            left = (len(self.jobs) if complete else self._begun) - self._awaited
+            self._awaited += left > 0
+            return left > 0
 
 
 class Meter(BaseCallbackHandler):
-    """Counts model calls and their tokens."""
+    """Counts model calls and their tokens, and the seconds until it is stopped."""
 
     run_inline = True
 
     def __init__(self) -> None:
         self.usage = Usage()
+        self.seconds = 0.0
+        self._began = time.monotonic()
         self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """Take the time."""
+        self.seconds = time.monotonic() - self._began
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         """Add one call."""
@@ -297,6 +381,20 @@ def seeds(seed: int, count: int) -> list[int]:
         count: How many.
     """
     return [int(s) for s in np.random.default_rng(seed).integers(2**31, size=count)]
+
+
+def seed_of(seed: int, *path: int) -> int:
+    """Seed of one run of many: runs whose paths differ are independent of each other, whatever their number.
+
+    Args:
+        seed: That all are drawn from.
+        path: Which run, such as epoch, task and rollout; none of them negative.
+
+    Returns:
+        0 to 2**31 - 1, as most models take it.
+    """
+    drawn = np.random.SeedSequence(abs(seed), spawn_key=(int(seed < 0), *path))
+    return int(drawn.generate_state(1)[0] >> 1)
 
 
 @contextmanager
@@ -329,4 +427,4 @@ def _made(job: Job, verdict: Verdict, error: Exception | None, meter: Meter, epi
     own = next((e for e in episodes if e.id == job.id), None)
     shown = own.shown.texts if own is not None and own.placed else ()
     note = "no episode was opened" if own is None else own.shown.note
-    return Run(job, verdict, error, meter.usage, shown, note)
+    return Run(job, verdict, error, meter.usage, shown, note, meter.seconds, tuple(e.id for e in episodes))

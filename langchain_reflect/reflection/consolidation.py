@@ -63,7 +63,7 @@ def build_consolidation_graph(
     Args:
         model: A chat model, or `"provider:model"`.
         book: The lessons.
-        floor: Least cosine of a task to a lesson for which recall takes it, see `floor_for`.
+        floor: Least cosine of a task to a lesson for which recall takes it, see `lessons/floors.py`.
         policy: What makes a cluster, how large it may be, how many are asked about in one run, and how many lessons stay.
         prompts: What the model is asked.
         gate: Tries a general lesson against its sources, where tasks can be run again.

@@ -81,7 +81,7 @@ def build_reflection_graph(
     graph.add_node("load", load(parts))
     graph.add_node("contrast", contrast(parts))
     graph.add_node("curate", curate(parts))
-    graph.add_node("check", check)
+    graph.add_node("check", check(parts))
     graph.add_node("commit", commit(parts))
     graph.add_edge(START, "load")
     graph.add_conditional_edges("load", one_per_group, ["contrast", "commit"])

@@ -19,10 +19,11 @@ from langchain_reflect.reflection.candidates import candidates, had, placed
 from langchain_reflect.reflection.checking import narrowed
 from langchain_reflect.reflection.curation import Candidate, Curation, Proposal
 from langchain_reflect.reflection.drafting import Question, Studied, conclude, questions
-from langchain_reflect.reflection.gating import gated
+from langchain_reflect.reflection.gating import gated, tried
 from langchain_reflect.reflection.judging import Answers, ajudge, judge
+from langchain_reflect.reflection.policy import EditGate
 from langchain_reflect.reflection.records import record_of
-from langchain_reflect.reflection.reporting import endings, report_of, seen
+from langchain_reflect.reflection.reporting import endings, interrupted, report_of, seen
 from langchain_reflect.reflection.schemas import DraftsAnswer
 from langchain_reflect.reflection.state import ContrastInput, Parts, ReflectionState
 from langchain_reflect.reflection.structured import Reply, UnfitReply, aask, ask
@@ -104,10 +105,24 @@ def curate(parts: Parts) -> Node:
     return RunnableLambda(run, arun, name="curate")
 
 
-def check(state: ReflectionState) -> ReflectionState:
-    """Refuse edits whose wording is about one task, and keep unsafe wordings away from lessons that are served."""
-    kept, refused = narrowed(state.get("proposals", []), state["groups"])
-    return {"proposals": kept, "refused": [*state.get("refused", []), *refused]}
+def check(parts: Parts) -> Node:
+    """Refuse edits whose wording is about one task, keep unsafe wordings away from served lessons, and let the gate try the rest."""
+
+    def run(state: ReflectionState) -> ReflectionState:
+        stuck = interrupted(state) if "lost" in state else set()  # by the gate, before somebody changed the lessons
+        kept, refused = narrowed([p for p in state.get("proposals", []) if p.group not in stuck], state["groups"])
+        ids = {i for p in kept for i in (p.edit.lesson_id or "", *p.edit.merged) if i.startswith("L-")}
+        asks = isinstance(parts.gate, EditGate) and ids
+        lessons = {lesson.id: lesson for lesson in parts.ledger.lessons(ids=ids)} if asks else {}
+        found = tried(parts.gate, kept, state["groups"], lessons)
+        return {
+            "proposals": found.kept,
+            "refused": [*state.get("refused", []), *refused, *found.refused],
+            "lost": found.lost,
+            "studied": found.waiting,
+        }
+
+    return RunnableLambda(run, name="check")
 
 
 def commit(parts: Parts) -> Node:

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from langchain_reflect.errors import InvalidInput, shown
-from langchain_reflect.types import LessonDraft, Rollout, RolloutGroup
+from langchain_reflect.types import Lesson, LessonDraft, LessonEdit, LessonText, Rollout, RolloutGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +168,15 @@ class Gate(Protocol):
 
     def __call__(self, group: RolloutGroup, drafts: Sequence[LessonDraft]) -> GateVerdict:
         """Choose a draft, or none. Called from worker threads, for several groups at once."""
+        ...
+
+
+@runtime_checkable
+class EditGate(Protocol):
+    """A gate that also tries what reflection would change of lessons that are there: new wordings, merges, retirements."""
+
+    def try_edit(self, edit: LessonEdit, before: Sequence[Lesson], after: Sequence[LessonText], group: RolloutGroup) -> str | None:
+        """Why the edit may not be made; None if it may. `before` are the lessons that it touches, `after` is what takes their place."""
         ...
 
 

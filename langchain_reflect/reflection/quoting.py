@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from langchain_reflect.lessons.block import PLACEBO, PREAMBLE
 from langchain_reflect.types import LessonText
+from langchain_reflect.types.block import PLACEBO, PREAMBLE
 
 QUOTE: Final = "[a lesson]"
 """Stands where a lesson was quoted."""
@@ -28,10 +28,16 @@ _BETWEEN: Final = 2
 """Words between two quotes that belong to them: labels and numbers such as `2. Not when:`."""
 _OPEN: Final = r"(?:<|&lt;|\\{1,8}u003c)"
 _SLASH: Final = r"\\{0,8}/"
+_END: Final = r"(?:>|&gt;|\\u003e)"
 _BLOCK: Final = re.compile(
-    rf"{_OPEN}lessons\b[^<>]{{0,300}}?(?:>|&gt;|\\u003e).*?(?:{_OPEN}{_SLASH}lessons\b[^<>]{{0,9}}?(?:>|&gt;|\\u003e)|\Z)"
+    rf"{_OPEN}lessons\b[^<>]{{0,300}}?{_END}.*?(?:{_OPEN}{_SLASH}lessons\b[^<>]{{0,9}}?{_END}|\Z)"
     rf"|{_OPEN}(?:{_SLASH})?lessons\b[^<>]{{0,300}}>?",
     re.DOTALL | re.IGNORECASE,
+)
+_NAMED_BLOCK: Final = re.compile(  # of a replaced template, known by its id, see `types/block.py`
+    rf"{_OPEN}([a-z][a-z0-9_-]{{0,31}}) id=[^<>a-z]{{0,9}}?(?:&quot;|u0022)?reflect-[0-9a-f]{{8}}[^<>]{{0,9}}?{_END}"
+    rf".*?(?:{_OPEN}{_SLASH}\1\b[^<>]{{0,9}}?{_END}|\Z)",
+    re.DOTALL,
 )
 _CJK: Final = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 _ESCAPE: Final = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})")
@@ -122,6 +128,8 @@ def without_block(text: str) -> str:
     Args:
         text: Any text.
     """
+    if "reflect-" in text:
+        text = _NAMED_BLOCK.sub("", text)
     return _BLOCK.sub("", text) if "lessons" in text.lower() else text
 
 

@@ -93,6 +93,8 @@ class Record(Noun):
     """Time of the revisions."""
     groups: tuple[GroupRecord, ...]
     curation: tuple[JudgedRecord, ...] = ()
+    lost: tuple[str, ...] = ()
+    """Changes of lessons that a gate refused, see `gating.name_of`."""
 
 
 def record_of(state: ReflectionState, parts: Parts) -> Record:
@@ -119,6 +121,7 @@ def record_of(state: ReflectionState, parts: Parts) -> Record:
             )
             for j in state.get("judged", [])
         ),
+        lost=tuple(state.get("lost", [])),
     )
 
 

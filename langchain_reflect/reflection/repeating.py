@@ -21,6 +21,7 @@ from langchain_reflect.reflection.candidates import candidates, had, placed
 from langchain_reflect.reflection.checking import narrowed
 from langchain_reflect.reflection.curation import Curation, Judged, Measures, Proposal, problem_of
 from langchain_reflect.reflection.drafting import Question, Studied, conclude, plain
+from langchain_reflect.reflection.gating import name_of
 from langchain_reflect.reflection.judging import question_of
 from langchain_reflect.reflection.neighbours import Neighbour
 from langchain_reflect.reflection.policy import ReflectionPolicy
@@ -89,7 +90,7 @@ def repeat(
             unanswered += [candidate.draft.do] if judged.problem == _UNSTORED else []
             curation.hear(candidate, near, judged)
     kept, _ = narrowed(curation.proposals, groups)
-    return Repeated(kept, unanswered)
+    return Repeated([p for p in kept if p.edit.kind == "add" or name_of(p.edit) not in record.lost], unanswered)
 
 
 def _group(each: GroupRecord, episodes: Mapping[UUID, Episode]) -> RolloutGroup:

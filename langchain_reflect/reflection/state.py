@@ -48,6 +48,7 @@ class ReflectionState(ReflectionInput, total=False):
     waiting: list[Studied]  # groups that have to wait, because it said nothing
     proposals: list[Proposal]  # set by curate, narrowed by check
     refused: list[AppliedEdit]  # set by curate, check appends
+    lost: list[str]  # set by check: changes of lessons that a gate refused
     overtaken: int  # counted by commit: how often somebody changed the lessons meanwhile
     ended: datetime  # set by commit, as the next
     report: ReflectionReport

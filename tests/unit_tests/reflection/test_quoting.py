@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_reflect.lessons.block import PLACEBO, PREAMBLE
 from langchain_reflect.recall.rendering import render
 from langchain_reflect.reflection.quoting import NONE, QUOTE, quotes_of, without_block
 from langchain_reflect.types import Example, LessonText
+from langchain_reflect.types.block import PLACEBO, PREAMBLE
 
 LESSON = LessonText(
     when="a customer asks to change a basic economy flight",

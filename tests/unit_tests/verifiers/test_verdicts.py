@@ -45,7 +45,7 @@ def test_a_verdict_stays_what_it_is(reward, feedback):
 
 
 @pytest.mark.parametrize(
-    "result", [None, "yes", [], (), object(), {"comment": "no score"}, 1.5, -0.1, float("nan"), [0.5, "x"], {"score": 7}]
+    "result", ["yes", [], [None], [True, None], (), object(), {"comment": "no score"}, 1.5, -0.1, float("nan"), [0.5, "x"], {"score": 7}]
 )
 def test_what_is_no_judgement_is_refused_with_its_value(result):
     with pytest.raises(InvalidInput, match=r"verifier returned .*expected"):

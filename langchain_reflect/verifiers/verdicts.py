@@ -1,15 +1,11 @@
-"""Verifiers judge a result; whatever they return is read into one `Verdict`.
-
-A verifier is called as openevals calls its evaluators, `verifier(inputs=..., outputs=..., reference_outputs=...)`, so those can be used as
-they are. It may be a coroutine function. The reference is passed only to verifiers that take one.
-"""
+"""What a verifier says, read into one form, and how it is asked."""
 
 import asyncio
 import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -19,7 +15,13 @@ from langchain_reflect.errors import InvalidInput
 Verifier = Callable[..., Any]
 """`verifier(*, inputs, outputs, reference_outputs=None)` -> anything that `coerce` reads, or an awaitable of it."""
 
-_EXPECTED: Final = "expected a bool, a number in [0, 1], (reward, feedback), {'key', 'score', 'comment'}, a list of those, or a Verdict"
+_EXPECTED: Final = (
+    "expected a bool, a number in [0, 1], (reward, feedback), {'key', 'score', 'comment'}, a list of those, a Verdict, or None to abstain"
+)
+SOURCE: Final = "verifier"
+JUDGE: Final = "judge"
+MARK: Final = "__reflect_judge__"
+"""Attribute of a verifier that is a model's opinion; its value is the source of its outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +34,34 @@ class Verdict:
     """What was wrong, in words a reflection can learn from."""
     detail: JsonValue = None
     """Anything else, as plain JSON; `expected` holds the right answer if there is one."""
+    source: str = SOURCE
+    """Who judged, as in `Outcome`: `verifier`, or `judge` for a model's opinion, which teaches but never promotes or retires a lesson."""
+    abstained: bool = False
+    """Whether nothing was said of this result; then it leaves no outcome."""
 
     def __post_init__(self) -> None:
-        if self.reward is None and not self.feedback:
+        if self.reward is None and not self.feedback and not self.abstained:
             raise InvalidInput("a verdict without reward and feedback says nothing; give a reward in [0, 1], a feedback text, or both")
         if self.reward is not None:
             object.__setattr__(self, "reward", _reward(self.reward))
+
+
+ABSTAINED: Final = Verdict(None, abstained=True)
+"""What a verifier says that returns None."""
 
 
 def coerce(result: object) -> Verdict:
     """Read what a verifier returned.
 
     Args:
-        result: A `Verdict`; a bool; a number in [0, 1]; a pair `(reward, feedback)`; openevals' `{"key", "score", "comment"}`; or a list of
-            those, whose rewards are averaged and whose comments are joined.
+        result: A `Verdict`; None to abstain; a bool; a number in [0, 1]; a pair `(reward, feedback)`; openevals'
+            `{"key", "score", "comment"}`; or a list of those, whose rewards are averaged and whose comments are joined.
 
     Raises:
         InvalidInput: It is none of them, or the reward is outside [0, 1].
     """
+    if result is None:
+        return ABSTAINED
     if isinstance(result, Verdict):
         return result
     if isinstance(result, Mapping):
@@ -73,13 +85,31 @@ def judge(verifier: Verifier, *, inputs: Any, outputs: Any, reference: Any = Non
     Raises:
         InvalidInput: It returned something that is no judgement.
     """
-    return coerce(_finished(verifier(**_arguments(verifier, inputs, outputs, reference))))
+    return _signed(coerce(_finished(verifier(**_arguments(verifier, inputs, outputs, reference)))), verifier)
 
 
 async def ajudge(verifier: Verifier, *, inputs: Any, outputs: Any, reference: Any = None) -> Verdict:
     """Async `judge`: a coroutine is awaited, a plain function runs in a thread, because it may compute or ask a model."""
     result = await asyncio.to_thread(verifier, **_arguments(verifier, inputs, outputs, reference))
-    return coerce(await result if inspect.isawaitable(result) else result)
+    return _signed(coerce(await result if inspect.isawaitable(result) else result), verifier)
+
+
+def source_of(verifier: Verifier) -> str:
+    """Who judges by a verifier: `judge` for a model's opinion (`judge_by`, `as_judge`, and the judges of openevals), else `verifier`.
+
+    Args:
+        verifier: Any.
+    """
+    marked = getattr(verifier, MARK, None)
+    if isinstance(marked, str):
+        return marked
+    is_judge = str(getattr(verifier, "__module__", "")).startswith("openevals") and "llm_as_judge" in getattr(verifier, "__qualname__", "")
+    return JUDGE if is_judge else SOURCE
+
+
+def _signed(verdict: Verdict, verifier: Verifier) -> Verdict:
+    source = source_of(verifier)
+    return verdict if source == SOURCE or verdict.source != SOURCE or verdict.abstained else replace(verdict, source=source)
 
 
 def exact_match(*, inputs: Any = None, outputs: Any, reference_outputs: Any) -> Verdict:
@@ -150,12 +180,15 @@ def _of_mapping(result: Mapping[str, Any]) -> Verdict:
 def _of_list(results: Sequence[object]) -> Verdict:
     if not results:
         raise InvalidInput(f"a verifier returned an empty {type(results).__name__}; {_EXPECTED}")
+    if any(result is None for result in results):
+        raise InvalidInput(f"a verifier returned a {type(results).__name__} with None in it; {_EXPECTED}")
     verdicts = [coerce(result) for result in results]
     names = [str(r.get("key") or n) if isinstance(r, Mapping) else str(n) for n, r in enumerate(results, 1)]
     rewards = [v.reward for v in verdicts if v.reward is not None]
     said = [f"{name}: {v.feedback}" for name, v in zip(names, verdicts, strict=True) if v.feedback]
     parts: JsonValue = {name: v.reward for name, v in zip(names, verdicts, strict=True)}
-    return Verdict(sum(rewards) / len(rewards) if rewards else None, "\n".join(said) or None, parts)
+    source = next((v.source for v in verdicts if v.source != SOURCE), SOURCE)  # as little worth as the least of them
+    return Verdict(sum(rewards) / len(rewards) if rewards else None, "\n".join(said) or None, parts, source)
 
 
 def _json(value: Any) -> JsonValue:

@@ -1,39 +1,24 @@
 """Practice closes the loop offline: rollouts, verdicts, reflection, and drafts that are tried before they are kept."""
 
+import asyncio
 import signal
 import threading
+import time
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from langchain_reflect import Learner
 from langchain_reflect.errors import InvalidInput, ModelMissing
-from langchain_reflect.index.exact import ExactIndex
-from langchain_reflect.practising import PracticeTask, ReplayGate, apractice, practice
+from langchain_reflect.practising import Budget, PracticeTask, apractice, practice
 from langchain_reflect.reflection.policy import GateVerdict
 from langchain_reflect.testing.models import ScriptedChatModel
 from langchain_reflect.testing.simulated import SimulatedModel
+from langchain_reflect.verifiers import as_judge
 from tests.unit_tests.naming_agent import RULE, VERBS, agent, async_agent, house_rule, naming
-from tests.unit_tests.words import Words
 
 TASKS = [naming(verb) for verb in VERBS[:3]]
 VALIDATION = [naming(verb) for verb in VERBS[3:5]]
-
-
-@pytest.fixture
-def open_learner(tmp_path):
-    opened = []
-
-    def open_(**given):
-        usual = {"path": tmp_path, "embeddings": Words(), "index": ExactIndex(), "reflect": "manual", "model": SimulatedModel()}
-        learner = Learner(**(usual | {"holdout": 0.0, "withhold": 0.0, "floor": 0.0} | given))
-        opened.append(learner)
-        return learner
-
-    yield open_
-    for learner in opened:
-        learner.close()
 
 
 def test_what_one_epoch_teaches_the_next_one_follows(open_learner):
@@ -231,7 +216,14 @@ def test_the_same_seed_practises_the_same(open_learner, tmp_path):
         ({"rollouts": 0}, "rollouts=0"),
         ({"epochs": 0}, "epochs=0"),
         ({"concurrency": 0}, "concurrency=0"),
+        ({"repeats": 0}, "repeats=0"),
+        ({"patience": 0}, "patience=0"),
+        ({"control": 1.5}, r"control=1\.5"),
+        ({"placebo": -0.1}, r"placebo=-0\.1"),
+        ({"name": ""}, "name"),
+        ({"epoch": 2}, "no option 'epoch'"),
         ({"validation": TASKS[:1]}, "shares tasks"),
+        ({"validation": []}, "cannot try anything"),
         ({"validation": [PracticeTask("other", family="other")]}, "no task of the families"),
     ],
 )
@@ -271,6 +263,126 @@ def house_rule_without_reference(*, inputs, outputs):
     return (0.0, RULE)
 
 
-@pytest.mark.parametrize(("runs", "needed"), [(1, 1.0), (2, 0.75), (4, 0.375), (6, 0.25), (100, 0.05)])
-def test_one_lucky_run_gets_no_draft_past_the_gate(runs, needed):
-    assert ReplayGate(runner=None, tasks=(), family_of={}.get)._needed(runs) == needed
+def test_an_epoch_of_perfect_rollouts_is_the_last(open_learner):
+    report = practice(agent(), TASKS, house_rule, learner=open_learner(), rollouts=2, epochs=9)
+    assert report.curve == [0.0, 1.0]
+    assert report.stopped == "all rewards are 1"
+    assert report.is_finished
+
+
+def test_without_a_gain_patience_ends(open_learner):
+    deaf = ScriptedChatModel(answers=lambda _: "always the same")
+    report = practice(agent(deaf), TASKS, house_rule, learner=open_learner(), rollouts=1, epochs=9, patience=2)
+    assert (report.curve, report.stopped) == ([0.0, 0.0, 0.0], "no gain for 2 epochs")
+
+
+def test_tasks_of_equal_text_are_tasks_of_their_own(open_learner):
+    learner = open_learner()
+    report = practice(agent(), [TASKS[0], TASKS[0]], house_rule, learner=learner, rollouts=2)
+    assert (report.rollouts, len({e.metadata["reflect_seed"] for e in learner.ledger.episodes()})) == (4, 4)
+
+
+@pytest.mark.parametrize("rollouts", [1, 3])
+def test_a_run_that_is_not_judged_leaves_no_outcome(open_learner, rollouts):
+    learner, seen = open_learner(), []
+
+    def some(**given):
+        seen.append(1)
+        return None if len(seen) % 2 else house_rule(**given)
+
+    report = practice(agent(), TASKS[:2], some, learner=learner, rollouts=rollouts, concurrency=1)
+    assert report.rollouts == 2 * rollouts
+    assert len(learner.ledger.rollouts()) == rollouts
+
+
+def test_a_verifier_that_forgets_to_return_is_named(open_learner):
+    with pytest.raises(InvalidInput, match="abstained from all 6 runs; does it forget to return"):
+        practice(agent(), TASKS, lambda **_: None, learner=open_learner(), rollouts=2)
+
+
+def test_a_judges_verdicts_have_the_source_judge(open_learner):
+    learner = open_learner()
+    practice(agent(), TASKS[:1], as_judge(house_rule), learner=learner, rollouts=1)
+    assert learner.ledger.rollouts()[0].outcomes[0].source == "judge"
+
+
+def test_a_thousand_tasks_are_a_number_each(open_learner):
+    learner = open_learner(durability="fast")
+    big = StateGraph(MessagesState).add_node("say", lambda _: {"messages": [("ai", "done")]}).add_edge(START, "say").compile()
+    tasks = [PracticeTask(f"say the number {n}", key=f"n{n}") for n in range(1000)]
+    report = practice(big, tasks, lambda **_: True, learner=learner, rollouts=1, concurrency=4)
+    assert (report.rollouts, report.curve, report.epochs[0].runs) == (1000, [1.0], 1000)
+
+
+async def test_a_cancelled_practice_keeps_what_was_done(open_learner):
+    learner, reached = open_learner(), asyncio.Event()
+    loop, seen = asyncio.get_running_loop(), []
+
+    def slow(**given):
+        seen.append(1)
+        if len(seen) == 3:
+            loop.call_soon_threadsafe(reached.set)
+            time.sleep(0.2)
+        return house_rule(**given)
+
+    given = {"learner": learner, "rollouts": 2, "name": "cancelled", "concurrency": 1}
+    task = asyncio.create_task(apractice(async_agent(), TASKS, slow, **given))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(learner.ledger.rollouts()) == 2
+    report = await apractice(async_agent(), TASKS, house_rule, **given)
+    assert (report.rollouts, report.is_finished) == (6, True)
+
+
+async def test_a_practice_cancelled_in_its_gate_leaves_the_group_to_itself(open_learner):
+    learner, reached, loop = open_learner(), asyncio.Event(), asyncio.get_running_loop()
+    given = {"learner": learner, "rollouts": 2, "name": "gated", "validation": VALIDATION}
+
+    def slow(*, inputs, outputs, reference_outputs):
+        if reference_outputs in {t.reference for t in VALIDATION}:
+            loop.call_soon_threadsafe(reached.set)
+            time.sleep(0.1)
+        return house_rule(inputs=inputs, outputs=outputs, reference_outputs=reference_outputs)
+
+    task = asyncio.create_task(apractice(async_agent(), TASKS, slow, **given))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert learner.lessons.list() == []
+    report = await apractice(async_agent(), TASKS, house_rule, **given)
+    assert report.lessons
+    assert report.trials[0].best is not None
+
+
+def test_ctrl_c_in_the_gate_is_taken_up_by_the_same_call(open_learner):
+    learner, once = open_learner(), [True]
+
+    def interrupting(*, inputs, outputs, reference_outputs):
+        if once and reference_outputs in {t.reference for t in VALIDATION}:
+            once.clear()
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        return house_rule(inputs=inputs, outputs=outputs, reference_outputs=reference_outputs)
+
+    given = {"learner": learner, "rollouts": 2, "name": "gated", "validation": VALIDATION}
+    first = practice(agent(), TASKS, interrupting, **given)
+    assert (first.interrupted, first.rollouts, first.is_finished) == (True, 6, False)
+    second = practice(agent(), TASKS, interrupting, **given)
+    assert (second.interrupted, second.rollouts, second.is_finished) == (False, 6, True)
+    assert second.lessons
+
+
+def test_an_async_only_graph_is_told_to_practise_async(open_learner):
+    with pytest.raises(InvalidInput, match="No synchronous function"):
+        practice(async_agent(), TASKS, house_rule, learner=open_learner(), rollouts=1)
+
+
+def test_on_postgresql_it_goes_on_as_well(open_learner, postgres_url):
+    given = {"learner": open_learner(ledger=postgres_url), "rollouts": 2, "name": "mine", "control": 0.5, "validation": VALIDATION}
+    first = practice(agent(), TASKS, house_rule, budget=Budget(calls=4), **given)
+    report = practice(agent(), TASKS, house_rule, **given)
+    assert (first.is_finished, report.is_finished, report.rollouts) == (False, True, 9)
+    assert report.lessons
+    assert given["learner"].ledger.verify() == []
