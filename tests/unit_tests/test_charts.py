@@ -1,4 +1,4 @@
-"""A learning curve is a line of text anywhere, and a picture where matplotlib is."""
+"""A learning curve is a line of text anywhere; it, arms and effects are pictures where matplotlib is."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_reflect.charts import learning_curve_png, learning_curve_text
+from langchain_reflect.charts import Bar, forest_png, learning_curve_png, learning_curve_text, uplift_png
 from langchain_reflect.errors import InvalidInput, MissingExtra
 
 
@@ -34,10 +34,38 @@ def test_the_picture_is_a_png_in_a_folder_that_is_made(tmp_path):
     assert place.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("differences", [[], [Bar("lessons - bare", 0.4, 0.1, 0.7), Bar("placebo - bare", 0.0, -0.2, 0.2)]])
+def test_arms_and_their_differences_are_drawn(tmp_path, differences):
+    pytest.importorskip("matplotlib")
+    arms = [Bar("bare", 0.0, 0.0, 0.2), Bar("lessons", 0.4, 0.2, 0.6)]
+    assert uplift_png(arms, differences, tmp_path / "new" / "uplift.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_effects_are_drawn_below_each_other(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [Bar(f"L-{n}", n / 50, -0.1, n / 50) for n in range(40)]  # one end of the interval is the value itself
+    assert forest_png(rows, tmp_path / "forest.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_cannot_be_drawn(tmp_path):
+    with pytest.raises(InvalidInput, match="at least one"):
+        uplift_png([], [], tmp_path / "x.png")
+    with pytest.raises(InvalidInput, match="at least one"):
+        forest_png([], tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda path: learning_curve_png([0.5], path),
+        lambda path: uplift_png([Bar("bare", 0.0, 0.0, 0.2)], [], path),
+        lambda path: forest_png([Bar("L-1", 0.0, 0.0, 0.2)], path),
+    ],
+)
+def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch, draw):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtra, match=r"langchain-reflect\[stats\]"):
-        learning_curve_png([0.5], tmp_path / "x.png")
+        draw(tmp_path / "x.png")
 
 
 def test_matplotlib_is_not_loaded_before_it_is_used():
