@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from langchain_reflect.practising import practice
     from langchain_reflect.settings import ReflectSettings
     from langchain_reflect.types import Episode, Lesson, Outcome
+    from langchain_reflect.types.block import BlockTemplate
     from langchain_reflect.uplift import measure_uplift
     from langchain_reflect.worker import Worker
 
@@ -27,6 +28,7 @@ _HOMES = {
     "Episode": "types",
     "Outcome": "types",
     "Lesson": "types",
+    "BlockTemplate": "types.block",
     "practice": "practising",
     "measure_uplift": "uplift",
     "Worker": "worker",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BlockTemplate",
     "ChromaIndex",
     "Episode",
     "Learner",

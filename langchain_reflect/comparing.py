@@ -11,7 +11,7 @@ from langchain_core.runnables import Runnable
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.learner import Learner
 from langchain_reflect.lessons.shelf import vectors_of
-from langchain_reflect.recall.ranking import floor_for
+from langchain_reflect.recall.among import recalled_among
 from langchain_reflect.reflection.merging import MergeVerdict
 from langchain_reflect.runs import Job, PracticeTask, Prepare, Run, Runner, TaskLike, seeds, wrapped_by
 from langchain_reflect.types import Lesson, LessonText, Namespace
@@ -59,12 +59,10 @@ class MergeReplay:
 
     def _recalled(self, task: PracticeTask, sources: Sequence[Lesson]) -> tuple[LessonText, ...]:
         """The sources that recall would show for a task, if there were no other lessons."""
-        embedder, settings = self.learner.embedder, self.learner.settings
+        embedder, floors, policy = self.learner.embedder, self.learner.lessons.floors, self.learner.policy
         vectors = vectors_of(self.learner.ledger, embedder, [t for s in sources for t in (s.key_text(), *s.tasks)])
-        asked = embedder.embed_query(task.text)
-        near = {s.id: max(float(vectors[t] @ asked) for t in (s.key_text(), *s.tasks)) for s in sources}
-        fit = [s for s in sources if near[s.id] >= floor_for(embedder.id, settings.floor)]
-        return tuple(s.text for s in sorted(fit, key=lambda s: (-near[s.id], s.id))[: settings.k])
+        found = recalled_among(sources, task.text, embedder.embed_query(task.text), vectors, floors=floors, policy=policy)
+        return tuple(lesson.text for lesson in found)
 
 
 def replay_gate(

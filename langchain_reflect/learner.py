@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack, overload
 from uuid import UUID
 
 from langchain_core.embeddings import Embeddings
@@ -18,14 +18,17 @@ from langchain_reflect.agents.namespaces import fill_namespace, has_placeholders
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.ways_in import WaysIn
+from langchain_reflect.crediting import BackgroundCredit, Crediting, KnownUtilities
 from langchain_reflect.index.base import VectorIndex
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.ledger.methods.care import Selector
 from langchain_reflect.ledger.outcomes import OutcomeFields, episode_id_of
+from langchain_reflect.lessons.authors import check_person
 from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.lessons.support import quarantine_unsupported
+from langchain_reflect.recall.explaining import Explanation
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recall.shelf import LexicalShelf
@@ -44,12 +47,13 @@ from langchain_reflect.reflection.own_parts import check_callable, check_kind
 from langchain_reflect.reflection.policy import Grouping, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.settings import Options, ReflectSettings, settings_from
-from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled
+from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled, Steered
+from langchain_reflect.types.block import DEFAULT_BLOCK, BlockTemplate
 
 logger = logging.getLogger(__name__)
 
 
-class Learner(WaysIn, Reflecting):
+class Learner(WaysIn, Reflecting, Crediting):
     """Lets agents learn from what happened.
 
     Args:
@@ -58,6 +62,7 @@ class Learner(WaysIn, Reflecting):
         index: A `VectorIndex`, a folder, or the URL of a Chroma server, in place of Chroma in `path`.
         model: Chat model that reflects, an instance or `provider:model`; without one, outcomes are kept but not reflected on.
         embeddings: LangChain embeddings, an instance or `provider:model`; default all-MiniLM-L6-v2 in process.
+        block: The form of the prompt block, in place of the library's own.
         verifier: Judges each run of a wrapped graph as it ends: `verifier(inputs=..., outputs=...)`.
         redact: Applied to every text before it is stored; default masks common secrets.
         reflection: When groups are ready and how drafts are treated.
@@ -80,6 +85,7 @@ class Learner(WaysIn, Reflecting):
         index: VectorIndex | str | None = None,
         model: BaseChatModel | str | None = None,
         embeddings: Embeddings | Embedder | str | None = None,
+        block: BlockTemplate | None = None,
         verifier: Callable[..., Any] | None = None,
         redact: Redact | None = None,
         reflection: ReflectionPolicy | None = None,
@@ -99,7 +105,8 @@ class Learner(WaysIn, Reflecting):
         self.index: VectorIndex = ChromaIndex(made) if isinstance(made, str) else made
         self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
         self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review, namespace=self.settings.namespace)
-        self.recaller = Recaller(self.lessons, self.embedder, words=LexicalShelf(self.ledger))
+        self._utilities = KnownUtilities(self.ledger)
+        self.recaller = Recaller(self.lessons, self.embedder, words=LexicalShelf(self.ledger), utilities=self._utilities)
         self.recorder = Recorder(TaskKeeper(self.ledger, self.embedder), write_before_return=self.settings.record == "before_return")
         self.reflection = check_kind("reflection", ReflectionPolicy() if reflection is None else reflection, ReflectionPolicy)
         self.prompts = check_kind("prompts", Prompts() if prompts is None else prompts, Prompts)
@@ -113,13 +120,16 @@ class Learner(WaysIn, Reflecting):
             max_tokens=self.settings.max_tokens,
             floor=self.settings.floor,
             holdout=self.settings.holdout,
+            placebo=self.settings.placebo,
             withhold=self.settings.withhold,
             unit=self.settings.unit,
             deadline=self.settings.deadline,
+            block=DEFAULT_BLOCK if block is None else block,
         )
-        self._reflecting = threading.Lock()
+        self._reflecting, self._crediting = threading.Lock(), threading.Lock()
         self.leases = LeaseKeeper(self.ledger, self.reflection.lease, self.reflection.max_failures)
         self._background = BackgroundReflection(self.reflect, next_look=self.ledger.next_claim)
+        self._credit = BackgroundCredit(self.credit)
 
     def _made_ledger(self, place: str | Path) -> Ledger:
         own = ("default",) if has_placeholders(self.settings.namespace) else self.settings.namespace
@@ -129,6 +139,11 @@ class Learner(WaysIn, Reflecting):
     def from_settings(cls, settings: ReflectSettings | None = None, **overrides: Any) -> Self:
         """A learner as the environment (or the given settings) says; overrides are arguments of `Learner`."""
         return cls(settings=settings, **overrides)
+
+    @property
+    def redact(self) -> Redact:
+        """What every text is put through before it is stored."""
+        return self._redact
 
     @cached_property
     def model(self) -> BaseChatModel:
@@ -156,13 +171,60 @@ class Learner(WaysIn, Reflecting):
 
     # Recall
 
-    def recall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
-        """The lessons a task would get, with the score and the fate of every lesson considered."""
-        return self.recaller.recall(task, namespace=namespace or self._own_namespace(), policy=self._policy_for(k))
+    @overload
+    def recall(
+        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[False] = False
+    ) -> Recalled: ...
 
-    async def arecall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None) -> Recalled:
+    @overload
+    def recall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[True]) -> Explanation: ...
+
+    def recall(
+        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: bool = False
+    ) -> Recalled | Explanation:
+        """The lessons a task would get, with the score and the fate of every lesson considered.
+
+        Args:
+            task: What would be asked.
+            k: Most lessons; default the learner's.
+            namespace: Default the learner's own.
+            explain: Tell also the parts of every score, the floor, what answered, and lessons that a run would not have ranked.
+        """
+        space, policy = namespace or self._own_namespace(), self._policy_for(k)
+        if not explain:
+            return self.recaller.recall(task, namespace=space, policy=policy)
+        return self._with_pause(self.recaller.explain(task, namespace=space, policy=policy))
+
+    @overload
+    async def arecall(
+        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[False] = False
+    ) -> Recalled: ...
+
+    @overload
+    async def arecall(
+        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[True]
+    ) -> Explanation: ...
+
+    async def arecall(
+        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: bool = False
+    ) -> Recalled | Explanation:
         """Async `recall`."""
-        return await self.recaller.arecall(task, namespace=namespace or self._own_namespace(), policy=self._policy_for(k))
+        space, policy = namespace or self._own_namespace(), self._policy_for(k)
+        if not explain:
+            return await self.recaller.arecall(task, namespace=space, policy=policy)
+        return await asyncio.to_thread(self._with_pause, await self.recaller.aexplain(task, namespace=space, policy=policy))
+
+    def _with_pause(self, found: Explanation) -> Explanation:
+        """Whether runs of the namespace get lessons at the moment."""
+        held = {graph: state for (space, graph), state in self.ledger.paused().items() if space == found.namespace}
+        said = [state.note if not graph else f"graph {graph!r}: {state.note}" for graph, state in sorted(held.items())]
+        said += ["recall keeps failing"] if self._shared.recall_breaker.is_open else []
+        return found.model_copy(update={"paused": "; ".join(said)}) if said else found
+
+    @property
+    def policy(self) -> RecallPolicy:
+        """How recall behaves where no graph says otherwise."""
+        return self._policy
 
     def _policy_for(self, k: int | None) -> RecallPolicy:
         return self._policy if k is None else replace(self._policy, k=k)
@@ -174,8 +236,12 @@ class Learner(WaysIn, Reflecting):
             only_if_used: Do nothing while there are no lessons to find.
         """
         try:
-            if not only_if_used or self.ledger.lessons(statuses=SERVABLE, limit=1):
+            known = self.ledger.lessons(statuses=SERVABLE, limit=1)
+            if known or not only_if_used:
                 self.lessons.search("warm-up", namespace=("warm-up",), limit=1)
+                self.lessons.calibrate()
+            for lesson in known:  # all that a run's recall needs, such as the words of the lessons
+                self.recaller.recall("warm-up", namespace=lesson.namespace, policy=self._policy)
         except Exception as error:  # noqa: BLE001 - the run itself reports what fails, and goes on
             logger.warning("recall could not be prepared, runs go on without lessons: %s", error)
 
@@ -191,7 +257,7 @@ class Learner(WaysIn, Reflecting):
     # Outcomes
 
     def record_outcome(self, episode_id: UUID | str, **given: Unpack[OutcomeFields]) -> Outcome:
-        """Keep a judgement of an episode, see `Ledger.record_outcome`; with a model, reflection starts by itself as groups become ready.
+        """Keep a judgement of an episode, see `Ledger.record_outcome`; credit, and with a model reflection, start by themselves.
 
         The namespace of a run of this process is known; for another's run it is the learner's own unless `namespace=` names it.
         """
@@ -223,6 +289,7 @@ class Learner(WaysIn, Reflecting):
         try:
             return import_rows(self.ledger, rows, namespace=into, graph=graph, redact=self._redact)
         finally:
+            self._look()
             if self._model is not None and self.settings.reflect == "background":
                 self._background.poke()
 
@@ -240,17 +307,57 @@ class Learner(WaysIn, Reflecting):
 
     # Reflection
 
-    def hold_reflection(self) -> AbstractContextManager[None]:
-        """While the block runs, outcomes start no reflection by themselves; `reflect` still works. What came in is taken up afterwards."""
-        return self._background.held()
+    @contextmanager
+    def hold_reflection(self) -> Iterator[None]:
+        """While the block runs, outcomes start neither reflection nor credit by themselves; `reflect` and `credit` still work.
+
+        What came in is taken up afterwards.
+        """
+        with self._background.held(), self._credit.held():
+            yield
+
+    def _look(self) -> None:
+        """Look at the evidence about lessons, soon."""
+        if self.settings.reflect == "inline":
+            self._credit.look_if_affordable()
+        elif self.settings.reflect == "background":
+            self._credit.poke()
 
     def _judged(self, _outcome: Outcome) -> None:
+        self._look()
         if self._model is None or self.settings.reflect == "manual":
             return
         if self.settings.reflect == "inline" and not self._background.is_held:
             self.reflect()
         else:
             self._background.poke()
+
+    # The kill switch
+
+    def pause(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
+        """Show no lessons from the next run on, in every process; runs are still recorded, with the arm `paused`.
+
+        Args:
+            reason: Why; runs say it until lessons are shown again.
+            by: Who decides.
+            graph: Only this one; empty: all graphs of the namespace.
+            namespace: Default the learner's own.
+        """
+        space = namespace or self._own_namespace()
+        return self.ledger.steer("paused", space, graph, by=check_person(by), reason=reason)
+
+    async def apause(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
+        """Async `pause`."""
+        return await asyncio.to_thread(partial(self.pause, reason=reason, by=by, graph=graph, namespace=namespace))
+
+    def resume(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
+        """Show lessons again, also where evidence had switched them off: see `pause`."""
+        space = namespace or self._own_namespace()
+        return self.ledger.steer("resumed", space, graph, by=check_person(by), reason=reason)
+
+    async def aresume(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
+        """Async `resume`."""
+        return await asyncio.to_thread(partial(self.resume, reason=reason, by=by, graph=graph, namespace=namespace))
 
     # Taking back
 
@@ -262,6 +369,7 @@ class Learner(WaysIn, Reflecting):
         """
         space = namespace or self._own_namespace()
         episodes = self.ledger.revoke_source(source, reason=reason, namespace=space)
+        self._look()
         return quarantine_unsupported(self.lessons, episodes, namespace=space, reason=f"source {source!r} was revoked: {reason}")
 
     def forget(self, *, dry_run: bool = False, **selector: Unpack[Selector]) -> Erased:
@@ -276,16 +384,17 @@ class Learner(WaysIn, Reflecting):
     # The end
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until episodes are written and reflection in the background is done.
+        """Wait until episodes are written, and reflection and credit in the background are done.
 
         Args:
-            timeout: Most seconds for each of the two; None: as long as it takes.
+            timeout: Most seconds for each of the three; None: as long as it takes.
 
         Returns:
             Whether all was done in time.
         """
         written = self.recorder.flush(timeout)
-        return self._background.flush(timeout) and written
+        reflected = self._background.flush(timeout)
+        return self._credit.flush(timeout) and reflected and written
 
     def close(self, timeout: float | None = 30.0) -> None:
         """`flush`, then release threads, files and connections.
@@ -297,6 +406,8 @@ class Learner(WaysIn, Reflecting):
         self.recorder.flush(timeout)
         if not self._background.close(timeout):
             logger.warning("reflection failed, or took longer than %s s; the outcomes stay due for the next reflection", timeout)
+        if not self._credit.close(timeout):
+            logger.warning("looking at the evidence took longer than %s s; `reflect credit` or the next process does it", timeout)
         self.recorder.close(timeout)
         self.lessons.close()
         self.index.close()

@@ -17,7 +17,6 @@ from langchain_reflect.index.embeddings import Embedder
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.auditing import Audit
 from langchain_reflect.lessons.book import LessonBook
-from langchain_reflect.recall.ranking import floor_for
 from langchain_reflect.recording.recorder import Recorder
 from langchain_reflect.reflection.consolidation import (
     ConsolidationOptions,
@@ -62,6 +61,10 @@ class Reflecting(ABC):
         """The chat model that reflects."""
 
     @abstractmethod
+    def warm_up(self, *, only_if_used: bool = False) -> None:
+        """Load what recall needs."""
+
+    @abstractmethod
     def _own_namespace(self) -> Namespace:
         """The learner's namespace where no run fills its placeholders."""
 
@@ -96,7 +99,9 @@ class Reflecting(ABC):
             while step.groups and not step.outages and not step.interrupted:  # one run takes groups of one namespace
                 step = once()
                 total += step
-            return total
+        if total.applied:
+            self.warm_up(only_if_used=True)  # so that the first run with the first lessons need not wait
+        return total
 
     async def areflect(
         self,
@@ -134,7 +139,7 @@ class Reflecting(ABC):
 
     def consolidation_graph(self, *, gate: MergeGate | None = None, prompts: DistilPrompts | None = None) -> Any:
         """The graph as `consolidate` runs it, for one namespace: an ordinary compiled graph."""
-        floor = floor_for(self.embedder.id, self.settings.floor)
+        floor, _ = self.lessons.floors.in_force(self.settings.floor, words=True)  # by which recall decides, see `recall/among.py`
         return build_consolidation_graph(
             self.model, self.lessons, floor=floor, policy=self.reflection, prompts=prompts or DistilPrompts(), gate=gate
         )

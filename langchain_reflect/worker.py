@@ -1,5 +1,7 @@
 """A worker: takes groups that are due, reflects on them, and goes on until it is told to stop.
 
+Between groups, and while there are none, it looks at the evidence about lessons, see `Learner.credit`.
+
 Several workers may share one ledger, on one machine or many. Each group has its effect exactly once; if a worker dies, another takes the
 group over when the lease runs out, so the model may be asked at least once. Each slot works on one group at a time; a worker that is
 stopped finishes what its slots have begun.
@@ -134,6 +136,7 @@ class Worker:
                 continue
             broken = 0
             self._note(done)
+            self.learner.credit_if_affordable()
             if done.groups:
                 continue
             if until_idle:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_reflect.cli import audit, care, consolidate, demo, doctor, episodes, lessons, loop, status, worker
+from langchain_reflect.cli import audit, care, consolidate, demo, doctor, episodes, evidence, lessons, loop, status, steering, worker
 from langchain_reflect.errors import ReflectError
 
 app = typer.Typer(
@@ -32,6 +32,10 @@ app.command("replay")(loop.replay)
 app.command("worker")(worker.worker)
 app.command("retry")(worker.retry)
 app.command("sweep")(loop.sweep)
+app.command("credit")(evidence.credit)
+app.command("report")(evidence.report)
+app.command("pause")(steering.pause)
+app.command("resume")(steering.resume)
 app.command("forget")(care.forget)
 app.command("revoke")(care.revoke)
 app.command("backup")(care.backup)

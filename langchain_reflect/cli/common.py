@@ -139,7 +139,8 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
 
 def emit_json(value: object) -> None:
     """Print models, plain data, or a list of either as JSON."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    typer.echo(text.encode("utf-8", "replace").decode())  # an argument may have had bytes that are no text
 
 
 def _plain(value: Any) -> Any:  # called by json for what it does not know: our models

@@ -112,9 +112,14 @@ def _ledger(context: typer.Context, known: "ReflectSettings") -> Check:
         return Check("ledger", "failed", f"none in {str(known.path)!r}, and {str(above)!r} cannot be written; choose another --path")
     with open_ledger(context) as ledger:
         ledger.set_meta("doctor", str(time.time()))
+        paused = ledger.paused()
         counts, alike, orphans = ledger.counts(), look_alikes(ledger.namespaces()), ledger.orphans()
         warnings = [] if ledger.url.get_backend_name() == "sqlite" else ledger.warnings()  # SQLite's own has a line above
     warnings += [f"namespaces {one!r} and {other!r} look alike, but are two" for one, other in alike]
+    warnings += [
+        f"graph {graph or '(all)'!r} of namespace {'/'.join(space)!r} gets no lessons, {state.note}"
+        for (space, graph), state in paused.items()
+    ]
     held = f"writable; {', '.join(f'{count} {name}' for name, count in counts.items())}"
     held += f", {orphans} outcomes whose episode has not come" if orphans else ""
     return Check("ledger", "warning" if warnings else "ok", "; ".join([held, *warnings]))

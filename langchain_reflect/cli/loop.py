@@ -25,6 +25,7 @@ from langchain_reflect.errors import IndexUnavailable, ReflectError
 
 if TYPE_CHECKING:
     from langchain_reflect.learner import Learner
+    from langchain_reflect.recall.explaining import Explanation
     from langchain_reflect.reflection.replaying import Replay
     from langchain_reflect.types import AppliedEdit, Lesson
 
@@ -57,13 +58,18 @@ def recall(
     context: typer.Context,
     task: Annotated[str, typer.Argument(help="What would be asked of the agent.")],
     k: Annotated[int | None, typer.Option(min=1, help="Most lessons.", show_default=False)] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Also the parts of every score, the floor, and what answered.")] = False,
     namespace: NamespaceOption = None,
     json: Json = False,
 ) -> None:
     """Show which lessons an agent would get for a task, and why not the others."""
     require_ledger(context)
     with open_learner(context, namespace=namespace) as learner:
+        if explain:
+            _explain(learner.recall(task, k=k, explain=True), json=json)
+            return
         recalled = learner.recall(task, k=k)
+        paused = [graph or "all graphs" for (space, graph), held in learner.ledger.paused().items() if space == learner.ledger.namespace]
     if json:
         emit_json(recalled)
         return
@@ -74,6 +80,16 @@ def recall(
     ]
     show(table(names, rows) if rows else "No lessons to consider.")
     typer.echo(printable(recalled.block) or f"Nothing would be shown: {recalled.note}")
+    if paused:
+        show(f"PAUSED: {', '.join(paused)}; runs there get nothing of this until `reflect resume`.")
+
+
+def _explain(found: "Explanation", *, json: bool) -> None:
+    if json:
+        emit_json(found)
+        return
+    show(table(found.HEAD, found.rows()) if found.considered else "No lessons to consider.", *found.lines())
+    typer.echo(printable(found.block) or f"Nothing would be shown: {found.note}")
 
 
 def reindex(

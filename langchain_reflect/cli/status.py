@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from langchain_reflect.ledger import Ledger
+    from langchain_reflect.types import Namespace
 
 
 def status(context: typer.Context, json: Json = False) -> None:
@@ -32,6 +33,7 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
         "ledger": ledger.url.render_as_string(hide_password=True),
         "rows": dict(ledger.counts()),
         "lessons": dict(Counter(lesson.status for lesson in ledger.lessons())),
+        "paused": [f"{_place(*place)} since {held.since:%Y-%m-%d %H:%M:%S} UTC: {held.note}" for place, held in ledger.paused().items()],
         "awaiting_reflection": ledger.due(),
         "jobs": dict(ledger.job_counts()),
         "reflections": [f"{report.id} {report}" for report in reports],
@@ -42,6 +44,10 @@ def summary(ledger: "Ledger") -> dict[str, "JsonValue"]:
             if job.not_before is not None and job.not_before > now()
         ],
     }
+
+
+def _place(namespace: "Namespace", graph: str) -> str:
+    return f"{graph or 'all graphs'} in {'/'.join(namespace)}"
 
 
 def _line(value: "JsonValue") -> str:

@@ -18,7 +18,7 @@ def test_help_answers_at_once():
         started = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         durations.append(time.perf_counter() - started)
-    assert min(durations) < 2  # 0.45 s on an idle core; loose, because the machine may be busy
+    assert min(durations) < 4  # 0.45 s on an idle core; loose, because the machine may be busy
 
 
 def test_version(run):

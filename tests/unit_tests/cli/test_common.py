@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from langchain_reflect import ReflectError
-from langchain_reflect.cli.common import namespace_of, pairs, printable, short
+from langchain_reflect.cli.common import emit_json, namespace_of, pairs, printable, short
 
 
 def test_pairs_are_split_at_the_first_equals_sign():
@@ -25,3 +27,8 @@ def test_short_keeps_one_line():
 
 def test_what_is_printed_cannot_steer_the_terminal():
     assert printable("a\x1b[2Jb\u202ec\nd") == "a[2Jbc\nd"
+
+
+def test_an_argument_with_bytes_that_are_no_text_makes_valid_json(capsys):
+    emit_json({"task": "move \udcff flight"})
+    assert json.loads(capsys.readouterr().out) == {"task": "move ? flight"}

@@ -13,6 +13,16 @@ def test_recall_explains_itself(run, home):
     assert "write them with commas between" in run("--path", home, "recall", "Count the letters e in the word cheese").out
 
 
+def test_recall_explains_every_part_of_a_score(run, home):
+    asked = ("--path", home, "recall", "Count the letters e in the word cheese", "--explain")
+    found = run(*asked, "--json").json
+    assert [(c["lesson"]["id"], c["kept"], c["reason"]) for c in found["considered"]] == [("L-1", True, "shown")]
+    assert (found["floor_source"], found["path"]) == ("calibrated", "memory")
+    shown = run(*asked).out
+    assert "Floor 0.280 (calibrated)" in shown
+    assert "write them with commas between" in shown
+
+
 def test_reindex_counts_what_it_indexed(run, home):
     counted = {"lessons": 1, "embedder": "sentence-transformers/all-MiniLM-L6-v2", "pruned": 0}
     assert run("--path", home, "reindex", "--json").json == counted
