@@ -224,7 +224,7 @@ class _Demo:
 
     def _measure(self, agent: Runnable[Any, Any], held_out: Sequence[Question]) -> UpliftReport:
         with self.screen.busy("held-out tasks: bare, placebo, lessons") as tick:
-            return measure_uplift(
+            report = measure_uplift(
                 agent,
                 tasks_of(held_out),
                 self.world.verify,
@@ -234,6 +234,9 @@ class _Demo:
                 seed=self.world.seed,
                 prepare=self._prepare(tick),
             )
+        if report.interrupted:
+            raise KeyboardInterrupt
+        return report
 
     def _prepare(self, tick: Any) -> Any:
         def prepare(_: PracticeTask, __: int) -> RunnableConfig:

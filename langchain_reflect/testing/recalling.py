@@ -27,14 +27,23 @@ class FixedRecall:
         self.behave: Callable[[], None] = lambda: None
         """Called first, to be slow or to fail."""
 
-    def recall(self, task: str, *, namespace: Namespace, policy: RecallPolicy, unit: str | None, episode_id: UUID | None) -> Recalled:
+    def recall(
+        self,
+        task: str,
+        *,
+        namespace: Namespace,
+        policy: RecallPolicy,
+        unit: str | None,
+        episode_id: UUID | None,
+        drawn: Callable[[], Sequence[Exposure]] | None = None,  # noqa: ARG002 - chance has no part here
+    ) -> Recalled:
         """The lessons, as if they all fitted the task."""
         self.asked.append({"task": task, "namespace": namespace, "unit": unit, "episode_id": episode_id})
         self.behave()
         shown = {"shown": True, "probability": 0.75, "revision": 1}
         return Recalled(
             task=task,
-            block=render(self.lessons, ids=[lesson.id for lesson in self.lessons], max_tokens=policy.max_tokens),
+            block=render(self.lessons, ids=[lesson.id for lesson in self.lessons], max_tokens=policy.max_tokens, template=policy.block),
             matches=tuple(Match(lesson=lesson, similarity=0.5, score=1.0, tokens=20, kept=True, reason="shown") for lesson in self.lessons),
             exposures=()
             if episode_id is None

@@ -3,6 +3,7 @@
 Each skill reads the rule from the words of the advice. None of them knows what a verifier wants.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -18,6 +19,10 @@ _DIGITS: Final = re.compile(r"(\w+) digits", re.IGNORECASE)
 _DATE: Final = re.compile(r"\b([A-Z][a-z]+ \d{1,2}, \d{4})\b")
 _PRICE: Final = re.compile(r"\$(\d+)\.(\d\d)\b")
 _MONTH: Final = re.compile(r"\b(\d\d)/(\d\d)/\d{4}\b.*\bmonth\b", re.IGNORECASE | re.DOTALL)
+_OCCUR: Final = re.compile(r"how many times does the letter (\w) occur in the word (\w+)", re.IGNORECASE)
+_PAYMENT: Final = re.compile(r"payment of (\d+)\.(\d\d) euros by customer (\d+)", re.IGNORECASE)
+_CUSTOMER: Final = re.compile(r"\bcustomers?\b[^.]*?\b([a-z]+_)(?!\w)", re.IGNORECASE)
+_PAGE: Final = re.compile(r"page (\d+) of the list of payments", re.IGNORECASE)
 _NUMBERS: Final = {word: n for n, word in enumerate(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"))}
 _MONTHS: Final = 12
 
@@ -84,6 +89,36 @@ def _month(question: str, advice: str) -> str | None:
     return f"{datetime(2000, second if day_first else first, 1):%B}"  # noqa: DTZ001 - only the month's name is used
 
 
+def _letters(question: str, advice: str) -> str | None:
+    """Guesses, unless it is told to write the letters down or to let Python count."""
+    found = _OCCUR.search(question)
+    if found is None:
+        return None
+    letter, word = found[1].lower(), found[2].lower()
+    if re.search(r"\bpython\b", advice, re.IGNORECASE):
+        return f'print("{word}".count("{letter}"))'
+    if re.search(r"\bcommas?\b|\bone by one\b", advice, re.IGNORECASE):
+        return f"{', '.join(word)}: {word.count(letter)}"
+    return "2"
+
+
+def _payment(question: str, advice: str) -> str | None:
+    found = _PAYMENT.search(question)
+    if found is None:
+        return None
+    prefix = _CUSTOMER.search(advice)
+    amount = int(found[1] + found[2]) if re.search(r"\bcents\b", advice, re.IGNORECASE) else float(f"{found[1]}.{found[2]}")
+    return json.dumps({"tool": "create_payment", "customer": f"{prefix[1] if prefix else ''}{found[3]}", "amount": amount})
+
+
+def _page(question: str, advice: str) -> str | None:
+    found = _PAGE.search(question)
+    if found is None:
+        return None
+    from_zero = re.search(r"\bfrom (?:0|zero)\b", advice, re.IGNORECASE)
+    return json.dumps({"tool": "list_payments", "page": int(found[1]) - bool(from_zero)})
+
+
 def _number(pattern: re.Pattern[str], advice: str) -> int | None:
     found = pattern.search(advice)
     if found is None:
@@ -91,4 +126,14 @@ def _number(pattern: re.Pattern[str], advice: str) -> int | None:
     return int(found[1]) if found[1].isdigit() else _NUMBERS.get(found[1].lower())
 
 
-_SKILLS: Final[tuple[Callable[[str, str], str | None], ...]] = (_function_name, _query, _code, _date, _price, _month)
+_SKILLS: Final[tuple[Callable[[str, str], str | None], ...]] = (
+    _function_name,
+    _query,
+    _code,
+    _date,
+    _price,
+    _month,
+    _letters,
+    _payment,
+    _page,
+)
