@@ -6,7 +6,7 @@ ARGS ?=
 CONFORMANCE := tests/unit_tests/conformance tests/unit_tests/agents tests/integration_tests/test_agent_server.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance matrix upstream lint format docs clean
+.PHONY: help demo bench test conformance matrix upstream lint format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ demo: $(VENV)/.ready-demo ## Watch an agent learn from its outcomes (ARGS="--qui
 	@$(BIN)/reflect demo $(ARGS)
 
 test: $(VENV)/.ready-dev ## Run the tests (ARGS="-k recall" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 conformance: $(VENV)/.ready-dev ## Prove that a wrapped graph is a drop-in replacement, statement by statement
 	@$(BIN)/python -m pytest -q -p langchain_reflect.testing.conformance.table $(CONFORMANCE) $(ARGS)
@@ -37,6 +37,9 @@ matrix: $(VENV)/.ready-dev ## Run the drop-in tests on Python 3.11-3.13 with the
 
 upstream: $(VENV)/.ready-dev ## Run LangGraph's own tests with every graph wrapped (ARGS="SOURCE -n 2", see scripts/upstream_gate.py)
 	@$(BIN)/python scripts/upstream_gate.py $(ARGS)
+
+bench: $(VENV)/.ready-dev ## Measure what recall and wrapping cost, and how well recall finds (ARGS="recall --sizes 100000" for one of them)
+	@$(BIN)/python scripts/bench.py $(ARGS)
 
 docs: $(VENV)/.ready-dev ## Check the documentation: code blocks run, links lead somewhere, tables match the code
 	@$(BIN)/python -m pytest tests/docs $(ARGS)

@@ -16,6 +16,10 @@ from langchain_reflect.errors import EmbedderChanged, IndexUnavailable
 from langchain_reflect.index import chroma as chroma_module
 from langchain_reflect.index.base import EmbedderTag, IndexEntry
 from langchain_reflect.index.chroma import ChromaIndex
+from langchain_reflect.index.embeddings import Embedder, resolve_embedder
+from langchain_reflect.ledger import Ledger
+from langchain_reflect.lessons.book import LessonBook
+from tests.unit_tests.words import Words
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.slow]
 
@@ -104,12 +108,54 @@ def test_two_clients_see_each_others_lessons_and_survive_each_others_reset(index
     other.close()
 
 
-def test_another_embedder_is_refused(index, url):
+def test_each_embedder_has_a_collection_of_its_own_until_it_is_pruned(index, url):
+    index.upsert([entry("L-a", axis(0))])
+    other = ChromaIndex(url)
+    other.open(EmbedderTag("another", 4, TAG.probe))
+    other.upsert([entry("L-b", axis(1))])
+    other.reset()
+    assert (index.count(), other.count()) == (1, 0)
+    assert other.prune() == 1
+    with pytest.raises(IndexUnavailable, match="made anew"):
+        index.count()
+    other.close()
+
+
+def test_a_model_that_changed_under_its_name_is_refused(index, url):
     index.upsert([entry("L-a", axis(0))])
     other = ChromaIndex(url)
     with pytest.raises(EmbedderChanged, match="reflect reindex"):
-        other.open(EmbedderTag("another", 4, TAG.probe))
+        other.open(EmbedderTag(TAG.id, 4, (0.0, 1.0, 0.0, 0.0)))
     other.close()
+
+
+def test_another_embedder_takes_over_beside_the_one_in_use(tmp_path, url):
+    class Shifted(Words):
+        model = "shifted"
+
+    def found(book):
+        return [lesson.id for lesson, _ in book.search("a flight is moved", limit=1)]
+
+    with Ledger(tmp_path / "ledger.db") as ledger:
+        index, theirs = ChromaIndex(url, name="switch"), ChromaIndex(url, name="switch")
+        old = LessonBook(ledger, index, resolve_embedder(Words()))
+        lesson = old.add(when="a flight is moved", do="ask")
+        old.reindex()
+        new = LessonBook(ledger, theirs, Embedder("shifted", lambda: Shifted(3)))
+        during = []
+        new.reindex(progress=lambda *_: during.append((found(old), index.count())))
+        assert during == [([lesson.id], 1)], "the one in use goes on until the other has all vectors"
+        assert found(new) == [lesson.id]
+        with pytest.raises(EmbedderChanged):
+            found(old)
+        assert (index.count(), theirs.count()) == (1, 1), "the former collection stays, so that going back costs nothing"
+        new.prune_vectors()
+        with pytest.raises(IndexUnavailable):
+            index.count()
+        assert theirs.count() == 1
+        for book in (old, new):
+            book.close()
+            book.index.close()
 
 
 def test_threads_share_one_index(index):

@@ -14,7 +14,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from langchain_reflect import Learner, Ledger, ReflectError
+from langchain_reflect import BlockTemplate, Learner, Ledger, ReflectError
 from langchain_reflect.errors import InvalidInput, LedgerError, MissingExtra, ModelMissing
 from langchain_reflect.index.exact import ExactIndex
 from langchain_reflect.reflection.background import BackgroundReflection
@@ -364,3 +364,27 @@ def test_an_import_starts_reflection_like_any_outcome(open_learner):
     learner.import_episodes([{"id": 1, "messages": [{"role": "user", "content": "move my flight"}], "feedback": "The fare forbids it."}])
     assert learner.flush(30)
     assert len(learner.lessons.list()) == 1
+
+
+async def test_an_explanation_agrees_with_recall_and_says_what_is_paused(open_learner):
+    learner = open_learner(**NEVER)
+    learner.lessons.add(when="a flight is to be moved", do="look up the fare class first")
+    found = learner.recall("move my flight", explain=True)
+    assert (found.block, found.paused) == (learner.recall("move my flight").block, "")
+    assert found == await learner.arecall("move my flight", explain=True)
+    learner.pause(reason="they hurt", by="dana")
+    assert "they hurt" in learner.recall("move my flight", explain=True).paused
+
+
+def test_the_form_of_the_block_is_the_learners_or_the_graphs_and_no_record_has_it(open_learner):
+    seen = []
+    learner = open_learner(**NEVER, block=BlockTemplate(name="hints"))
+    learner.lessons.add(when="a flight is to be moved", do="look up the fare class first")
+    for graph in (learner.wrap(a_graph(seen)), learner.wrap(a_graph(seen), block=BlockTemplate(name="notes"), where="human")):
+        ask(graph)
+    learner.flush()
+    said = ["\n".join(message.text for message in messages) for messages in seen]
+    assert [('<hints id="reflect-' in text, '<notes id="reflect-' in text) for text in said] == [(True, False), (False, True)]
+    for episode in learner.ledger.episodes():
+        assert len(episode.shown) == 1
+        assert "fare class" not in episode.model_dump_json()

@@ -11,6 +11,7 @@ QUESTIONS = {
     "date": "Rewrite this date the way our database stores it: March 4, 2024. Answer with the date only.",
     "price": "Convert the price $12.05 to the form our API takes. Answer with the value only.",
     "month": "A form of ours has the date 04/03/2024. Which month is it? Answer with the name of the month only.",
+    "page": "For the report of May: read page 3 of the list of payments.",
 }
 RULES = {
     "name": "Names start with the prefix zoo_, then the verb.",
@@ -19,6 +20,7 @@ RULES = {
     "date": "Write dates as YYYY-MM-DD.",
     "price": "Amounts are integers in cents.",
     "month": "Forms here write the day first.",
+    "page": "Pages are counted from 0.",
 }
 ORDINARY = {
     "name": "delete_invoice",
@@ -27,6 +29,7 @@ ORDINARY = {
     "date": "March 4, 2024",
     "price": "12.05",
     "month": "April",
+    "page": '{"tool": "list_payments", "page": 3}',
 }
 OBEDIENT = {
     "name": "zoo_delete_invoice",
@@ -35,6 +38,7 @@ OBEDIENT = {
     "date": "2024-03-04",
     "price": "1205",
     "month": "March",
+    "page": '{"tool": "list_payments", "page": 2}',
 }
 
 
@@ -60,3 +64,22 @@ def test_of_two_advices_the_first_counts():
 
 def test_what_it_cannot_do_it_says():
     assert "simulated" in answer("Why is the sky blue?", [])
+
+
+def test_a_payment_follows_the_prefix_of_customers_and_the_unit_of_amounts():
+    asked = "Book a payment of 12.05 euros by customer 42."
+    assert answer(asked, []) == '{"tool": "create_payment", "customer": "42", "amount": 12.05}'
+    rule = "The id of a customer starts with cust_ and then has the number. Amounts are integers in cents."
+    assert answer(asked, [rule]) == '{"tool": "create_payment", "customer": "cust_42", "amount": 1205}'
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("", "2"),
+        ("Write the letters with commas between them.", "c, h, e, e, s, e: 3"),
+        ("Let Python count.", 'print("cheese".count("e"))'),
+    ],
+)
+def test_letters_are_guessed_counted_or_given_to_python(rule, said):
+    assert answer("How many times does the letter e occur in the word cheese?", [rule]) == said
