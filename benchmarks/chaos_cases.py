@@ -16,7 +16,8 @@ import numpy as np
 from damaging import KINDS, LIVE, Damage
 from langchain_core.embeddings import Embeddings
 
-from langchain_reflect.index.chroma import ChromaIndex, _collection_name
+from langchain_reflect.index.chroma import ChromaIndex
+from langchain_reflect.index.chroma_collections import collection_name
 from langchain_reflect.index.embeddings import resolve_embedder
 from langchain_reflect.index.exact import Rows, nearest
 from langchain_reflect.ledger import Ledger
@@ -181,7 +182,7 @@ def chroma_alone(home: Path, change: Damage) -> Answers:
     place = generation(home)
     change(place)
     model = Hashed()
-    name = _collection_name("reflect", resolve_embedder(model).id)
+    name = collection_name("reflect", resolve_embedder(model).id)
     vectors = np.array(model.embed_documents([f"query {n}" for n in range(QUERIES)]))
     with Ledger(home, durability="fast") as ledger:
         held = ledger.vectors(resolve_embedder(model).id, namespace=HERE, statuses=SERVABLE)

@@ -8,27 +8,26 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Self, Unpack, overload
+from typing import Any, Self, Unpack
 from uuid import UUID
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from langchain_reflect.agents.namespaces import fill_namespace, has_placeholders
+from langchain_reflect.agents.previewing import Previewing
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.shared import Shared
 from langchain_reflect.agents.ways_in import WaysIn
-from langchain_reflect.crediting import BackgroundCredit, Crediting, KnownUtilities
+from langchain_reflect.crediting import BackgroundCredit, Crediting, KnownUtilities, Pausing
 from langchain_reflect.index.base import VectorIndex
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.ledger.methods.care import Selector
 from langchain_reflect.ledger.outcomes import OutcomeFields, episode_id_of
-from langchain_reflect.lessons.authors import check_person
 from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.lessons.support import quarantine_unsupported
-from langchain_reflect.recall.explaining import Explanation
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recall.shelf import LexicalShelf
@@ -46,14 +45,14 @@ from langchain_reflect.reflection.models import resolve_model
 from langchain_reflect.reflection.own_parts import check_callable, check_kind
 from langchain_reflect.reflection.policy import Grouping, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
-from langchain_reflect.settings import Options, ReflectSettings, settings_from
-from langchain_reflect.types import SERVABLE, Erased, Lesson, Namespace, Outcome, Recalled, Steered
+from langchain_reflect.settings import Options, PerGraph, ReflectSettings, refuse_unknown, settings_from
+from langchain_reflect.types import Erased, Lesson, Namespace, Outcome
 from langchain_reflect.types.block import DEFAULT_BLOCK, BlockTemplate
 
 logger = logging.getLogger(__name__)
 
 
-class Learner(WaysIn, Reflecting, Crediting):
+class Learner(Previewing, WaysIn, Reflecting, Crediting, Pausing):
     """Lets agents learn from what happened.
 
     Args:
@@ -73,7 +72,7 @@ class Learner(WaysIn, Reflecting, Crediting):
         **options: See `ReflectSettings`; an argument wins over the environment.
 
     Raises:
-        InvalidInput: A setting is out of range.
+        InvalidInput: A setting is out of range, or does not exist.
         LedgerError: The folder or database cannot be used.
     """
 
@@ -95,6 +94,7 @@ class Learner(WaysIn, Reflecting, Crediting):
         settings: ReflectSettings | None = None,
         **options: Unpack[Options],
     ) -> None:
+        refuse_unknown(Learner, options, Options)
         given = dict(options) | ({} if path is None else {"path": path})
         self.settings = settings_from(settings, given)
         where = self.settings.path
@@ -105,6 +105,8 @@ class Learner(WaysIn, Reflecting, Crediting):
         self.index: VectorIndex = ChromaIndex(made) if isinstance(made, str) else made
         self.embedder = resolve_embedder(embeddings or self.settings.embeddings)
         self.lessons = LessonBook(self.ledger, self.index, self.embedder, review=self.settings.review, namespace=self.settings.namespace)
+        self.lessons.on_change = self._warm_up_once
+        self._serves = self._is_warm = False
         self._utilities = KnownUtilities(self.ledger)
         self.recaller = Recaller(self.lessons, self.embedder, words=LexicalShelf(self.ledger), utilities=self._utilities)
         self.recorder = Recorder(TaskKeeper(self.ledger, self.embedder), write_before_return=self.settings.record == "before_return")
@@ -115,17 +117,7 @@ class Learner(WaysIn, Reflecting, Crediting):
         self._model = model or self.settings.model
         self._verifier = verifier
         self._shared = Shared()  # of all graphs: the retrieve node's open episode is found by the record node
-        self._policy = RecallPolicy(
-            k=self.settings.k,
-            max_tokens=self.settings.max_tokens,
-            floor=self.settings.floor,
-            holdout=self.settings.holdout,
-            placebo=self.settings.placebo,
-            withhold=self.settings.withhold,
-            unit=self.settings.unit,
-            deadline=self.settings.deadline,
-            block=DEFAULT_BLOCK if block is None else block,
-        )
+        self._policy = _usual_policy(self.settings, block)
         self._reflecting, self._crediting = threading.Lock(), threading.Lock()
         self.leases = LeaseKeeper(self.ledger, self.reflection.lease, self.reflection.max_failures)
         self._background = BackgroundReflection(self.reflect, next_look=self.ledger.next_claim)
@@ -154,7 +146,8 @@ class Learner(WaysIn, Reflecting, Crediting):
         """
         return resolve_model(self._model)
 
-    def _service(self, per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None) -> AgentService:
+    def _service(self, way: Callable[..., Any], per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None = None) -> AgentService:
+        refuse_unknown(way, per_graph, PerGraph)
         policy = {name: value for name, value in per_graph.items() if name not in ("namespace", "durable_start")}
         return AgentService(
             recaller=self.recaller,
@@ -168,91 +161,6 @@ class Learner(WaysIn, Reflecting, Crediting):
             redact=self._redact,
             shared=self._shared,
         )
-
-    # Recall
-
-    @overload
-    def recall(
-        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[False] = False
-    ) -> Recalled: ...
-
-    @overload
-    def recall(self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[True]) -> Explanation: ...
-
-    def recall(
-        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: bool = False
-    ) -> Recalled | Explanation:
-        """The lessons a task would get, with the score and the fate of every lesson considered.
-
-        Args:
-            task: What would be asked.
-            k: Most lessons; default the learner's.
-            namespace: Default the learner's own.
-            explain: Tell also the parts of every score, the floor, what answered, and lessons that a run would not have ranked.
-        """
-        space, policy = namespace or self._own_namespace(), self._policy_for(k)
-        if not explain:
-            return self.recaller.recall(task, namespace=space, policy=policy)
-        return self._with_pause(self.recaller.explain(task, namespace=space, policy=policy))
-
-    @overload
-    async def arecall(
-        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[False] = False
-    ) -> Recalled: ...
-
-    @overload
-    async def arecall(
-        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: Literal[True]
-    ) -> Explanation: ...
-
-    async def arecall(
-        self, task: str, *, k: int | None = None, namespace: Namespace | None = None, explain: bool = False
-    ) -> Recalled | Explanation:
-        """Async `recall`."""
-        space, policy = namespace or self._own_namespace(), self._policy_for(k)
-        if not explain:
-            return await self.recaller.arecall(task, namespace=space, policy=policy)
-        return await asyncio.to_thread(self._with_pause, await self.recaller.aexplain(task, namespace=space, policy=policy))
-
-    def _with_pause(self, found: Explanation) -> Explanation:
-        """Whether runs of the namespace get lessons at the moment."""
-        held = {graph: state for (space, graph), state in self.ledger.paused().items() if space == found.namespace}
-        said = [state.note if not graph else f"graph {graph!r}: {state.note}" for graph, state in sorted(held.items())]
-        said += ["recall keeps failing"] if self._shared.recall_breaker.is_open else []
-        return found.model_copy(update={"paused": "; ".join(said)}) if said else found
-
-    @property
-    def policy(self) -> RecallPolicy:
-        """How recall behaves where no graph says otherwise."""
-        return self._policy
-
-    def _policy_for(self, k: int | None) -> RecallPolicy:
-        return self._policy if k is None else replace(self._policy, k=k)
-
-    def warm_up(self, *, only_if_used: bool = False) -> None:
-        """Load the embedder and open the index now instead of in the first run.
-
-        Args:
-            only_if_used: Do nothing while there are no lessons to find.
-        """
-        try:
-            known = self.ledger.lessons(statuses=SERVABLE, limit=1)
-            if known or not only_if_used:
-                self.lessons.search("warm-up", namespace=("warm-up",), limit=1)
-                self.lessons.calibrate()
-            for lesson in known:  # all that a run's recall needs, such as the words of the lessons
-                self.recaller.recall("warm-up", namespace=lesson.namespace, policy=self._policy)
-        except Exception as error:  # noqa: BLE001 - the run itself reports what fails, and goes on
-            logger.warning("recall could not be prepared, runs go on without lessons: %s", error)
-
-    def _prepare(self) -> None:
-        """Warm up, beside the event loop if there is one: servers make their graphs inside it."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            self.warm_up(only_if_used=True)
-        else:
-            threading.Thread(target=partial(self.warm_up, only_if_used=True), name="reflect-warm-up", daemon=True).start()
 
     # Outcomes
 
@@ -332,33 +240,6 @@ class Learner(WaysIn, Reflecting, Crediting):
         else:
             self._background.poke()
 
-    # The kill switch
-
-    def pause(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
-        """Show no lessons from the next run on, in every process; runs are still recorded, with the arm `paused`.
-
-        Args:
-            reason: Why; runs say it until lessons are shown again.
-            by: Who decides.
-            graph: Only this one; empty: all graphs of the namespace.
-            namespace: Default the learner's own.
-        """
-        space = namespace or self._own_namespace()
-        return self.ledger.steer("paused", space, graph, by=check_person(by), reason=reason)
-
-    async def apause(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
-        """Async `pause`."""
-        return await asyncio.to_thread(partial(self.pause, reason=reason, by=by, graph=graph, namespace=namespace))
-
-    def resume(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
-        """Show lessons again, also where evidence had switched them off: see `pause`."""
-        space = namespace or self._own_namespace()
-        return self.ledger.steer("resumed", space, graph, by=check_person(by), reason=reason)
-
-    async def aresume(self, *, reason: str, by: str = "human", graph: str = "", namespace: Namespace | None = None) -> Steered:
-        """Async `resume`."""
-        return await asyncio.to_thread(partial(self.resume, reason=reason, by=by, graph=graph, namespace=namespace))
-
     # Taking back
 
     def revoke_source(self, source: str, *, reason: str = "", namespace: Namespace | None = None) -> Sequence[Lesson]:
@@ -421,3 +302,18 @@ class Learner(WaysIn, Reflecting, Crediting):
 
     def __repr__(self) -> str:
         return f"Learner({self.ledger!r}, {self.index!r}, namespace={self.settings.namespace!r})"
+
+
+def _usual_policy(settings: ReflectSettings, block: BlockTemplate | None) -> RecallPolicy:
+    """How recall behaves where no graph says otherwise."""
+    return RecallPolicy(
+        k=settings.k,
+        max_tokens=settings.max_tokens,
+        floor=settings.floor,
+        holdout=settings.holdout,
+        placebo=settings.placebo,
+        withhold=settings.withhold,
+        unit=settings.unit,
+        deadline=settings.deadline,
+        block=DEFAULT_BLOCK if block is None else block,
+    )

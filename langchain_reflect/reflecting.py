@@ -12,7 +12,7 @@ from uuid import UUID
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
-from langchain_reflect.errors import ClaimLost, InvalidInput
+from langchain_reflect.errors import ClaimLost
 from langchain_reflect.index.embeddings import Embedder
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.auditing import Audit
@@ -33,7 +33,7 @@ from langchain_reflect.reflection.leases import LeaseKeeper
 from langchain_reflect.reflection.policy import Gate, Grouping, ReflectionPolicy
 from langchain_reflect.reflection.prompts import Prompts
 from langchain_reflect.reflection.replaying import Replay, apply, replay
-from langchain_reflect.settings import ReflectSettings
+from langchain_reflect.settings import ReflectSettings, refuse_unknown
 from langchain_reflect.types import Namespace, ReflectionReport
 
 logger = logging.getLogger(__name__)
@@ -59,10 +59,6 @@ class Reflecting(ABC):
     @abstractmethod
     def model(self) -> BaseChatModel:
         """The chat model that reflects."""
-
-    @abstractmethod
-    def warm_up(self, *, only_if_used: bool = False) -> None:
-        """Load what recall needs."""
 
     @abstractmethod
     def _own_namespace(self) -> Namespace:
@@ -99,8 +95,6 @@ class Reflecting(ABC):
             while step.groups and not step.outages and not step.interrupted:  # one run takes groups of one namespace
                 step = once()
                 total += step
-        if total.applied:
-            self.warm_up(only_if_used=True)  # so that the first run with the first lessons need not wait
         return total
 
     async def areflect(
@@ -189,8 +183,7 @@ class Reflecting(ABC):
 
 def _known(given: ConsolidationOptions) -> ConsolidationOptions:
     """The options, if all of them exist: a misspelt `dry_run` must not run in earnest."""
-    if unknown := sorted(given.keys() - ConsolidationOptions.__annotations__.keys()):
-        raise InvalidInput(f"consolidate has no option {unknown[0]!r}; expected {', '.join(sorted(ConsolidationOptions.__annotations__))}")
+    refuse_unknown(Reflecting.consolidate, given, ConsolidationOptions)
     return given
 
 

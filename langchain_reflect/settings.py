@@ -1,6 +1,8 @@
 """Settings from the environment: `REFLECT_*` variables become validated values; nothing is built here."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -18,7 +20,7 @@ _MOST: Final = 20
 class ReflectSettings(BaseSettings):
     """What a `Learner` is made of. An argument wins over the environment, the environment over the default."""
 
-    model_config = SettingsConfigDict(env_prefix="REFLECT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="REFLECT_", frozen=True, extra="forbid")
 
     path: Path = Path("./.reflect")
     """Folder of the embedded default: `ledger.db` and `chroma/`."""
@@ -131,3 +133,24 @@ def settings_from(settings: ReflectSettings | None, given: Mapping[str, Any]) ->
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}={e['input']!r}: {e['msg']}" for e in error.errors())
         raise InvalidInput(f"settings cannot be used: {problems} (an argument, or a REFLECT_* variable of the environment)") from error
+
+
+def refuse_unknown(call: Callable[..., Any], given: Mapping[str, Any], options: type) -> None:
+    """Let no misspelt option pass for one that was not given.
+
+    Args:
+        call: The function or class that was called; its own parameters with a default are options as well.
+        given: Its `**options`.
+        options: A `TypedDict` of those that exist.
+
+    Raises:
+        InvalidInput: One does not exist; the message has its name, the nearest, and all that exist.
+    """
+    if not given.keys() - options.__annotations__.keys():
+        return
+    own = {name for name, each in signature(call).parameters.items() if each.default is not Parameter.empty}
+    known = sorted(own | options.__annotations__.keys())
+    for name in sorted(given.keys() - set(known)):
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}? Expected" if near else "expected"
+        raise InvalidInput(f"{call.__name__} has no option {name!r}; {hint} {', '.join(known)}")

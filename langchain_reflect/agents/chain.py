@@ -1,7 +1,7 @@
 """Wrapping Runnables that are no graphs: chains, models, agent executors."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from contextlib import aclosing, closing
+from contextlib import AbstractContextManager, aclosing, closing
 from typing import Any, ClassVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -36,16 +36,9 @@ class ReflectedRunnable(RunnableBindingBase[Any, Any]):  # type: ignore[no-redef
         episode = self.reflection.service.open(input, config, **self._about())
         if episode is None:
             return self.bound.invoke(input, config, **self.kwargs, **kwargs)
-        error: BaseException | None = None
-        try:
+        with self._finishing(episode):
             given, config = self._enter(input, config, episode, EpisodeHandler(episode.tape, episode, episode.depth))
             return self._leave(self.bound.invoke(given, config, **self.kwargs, **kwargs), episode)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.reflection.service.finish(episode, error, verifier=self.reflection.verifier)
-            error = None
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 - as above
         """Async `invoke`."""
@@ -53,16 +46,9 @@ class ReflectedRunnable(RunnableBindingBase[Any, Any]):  # type: ignore[no-redef
         episode = await self.reflection.service.aopen(input, config, **self._about())
         if episode is None:
             return await self.bound.ainvoke(input, config, **self.kwargs, **kwargs)
-        error: BaseException | None = None
-        try:
+        with self._finishing(episode):
             given, config = self._enter(input, config, episode, AsyncEpisodeHandler(episode.tape, episode, episode.depth))
             result = self._leave(await self.bound.ainvoke(given, config, **self.kwargs, **kwargs), episode)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.reflection.service.finish(episode, error, verifier=self.reflection.verifier)
-            error = None
         await self.reflection.service.asettle()
         return result
 
@@ -73,18 +59,11 @@ class ReflectedRunnable(RunnableBindingBase[Any, Any]):  # type: ignore[no-redef
         if episode is None:
             yield from self.bound.stream(input, config, **self.kwargs, **kwargs)
             return
-        error: BaseException | None = None
-        try:
+        with self._finishing(episode):
             given, config = self._enter(input, config, episode, EpisodeHandler(episode.tape, episode, episode.depth))
             with closing(_iterator(self.bound.stream(given, config, **self.kwargs, **kwargs))) as chunks:
                 for chunk in chunks:
                     yield self._leave(chunk, episode, whole=False)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.reflection.service.finish(episode, error, verifier=self.reflection.verifier)
-            error = None
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002 - as above
         """Async `stream`."""
@@ -94,18 +73,11 @@ class ReflectedRunnable(RunnableBindingBase[Any, Any]):  # type: ignore[no-redef
             async for chunk in self.bound.astream(input, config, **self.kwargs, **kwargs):
                 yield chunk
             return
-        error: BaseException | None = None
-        try:
+        with self._finishing(episode):
             given, config = self._enter(input, config, episode, AsyncEpisodeHandler(episode.tape, episode, episode.depth))
             async with aclosing(_aiterator(self.bound.astream(given, config, **self.kwargs, **kwargs))) as chunks:
                 async for chunk in chunks:
                     yield self._leave(chunk, episode, whole=False)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.reflection.service.finish(episode, error, verifier=self.reflection.verifier)
-            error = None
         await self.reflection.service.asettle()
 
     # The binding would hand these to what it is bound to, past the four above; Runnable's own go through them.
@@ -116,6 +88,9 @@ class ReflectedRunnable(RunnableBindingBase[Any, Any]):  # type: ignore[no-redef
     transform: ClassVar[Any] = Runnable.transform
     atransform: ClassVar[Any] = Runnable.atransform
     astream_events: ClassVar[Any] = Runnable.astream_events
+
+    def _finishing(self, episode: OpenEpisode) -> AbstractContextManager[None]:
+        return self.reflection.service.finishing(episode, verifier=self.reflection.verifier)
 
     def _about(self) -> dict[str, Any]:
         reflection = self.reflection

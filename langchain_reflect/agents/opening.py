@@ -100,39 +100,16 @@ class Opener:
         """
         configs = [c for c in (var_child_runnable_config.get(), about.bound, config) if c]
         configurable = _merged(configs, "configurable")
-        parent = next((e for c in reversed(configs) if (e := episode_in(c.get("callbacks")))), None)
-        force = in_force()
-        chosen, root = self._ids(config, about, parent, configurable)
-        thread = configurable.get("thread_id")
-        episode = OpenEpisode(
-            id=chosen,
-            graph=about.graph,
-            task="",
-            namespace=fill_namespace(self.namespace, configurable),
-            thread_id=None if thread is None else str(thread),
-            parent=parent,
-            record=force.record,
-            owner=about.owner,
-            given=given,
-            metadata=_merged(configs, "metadata"),
-            place=str(configurable.get("checkpoint_ns") or "") if about.traced else "",
-            run_id=root,
-            resumed=about.episode_id is not None or (parent is not None and parent.resumed),
-            tape=Tape(root if about.traced else None),
-            graph_hash=about.graph_hash,
-        )
-        for known_as in {chosen, root} - {None}:
-            self.shared.remember_space(known_as, episode.namespace)
-        if parent is not None:
-            parent.tape.mute(root)
-        intent = _intent(config, about, parent, configurable)
+        episode = self._episode(given, config, about, configs, configurable)
+        intent = _intent(config, about, episode.parent, configurable)
         episode.task, readable = self._task(given, about.task, resumes=intent != "new")
+        force = in_force()
         forced = forced_lessons(force, self.policy)
         if intent == "new" and (forced is not None or self.recaller is None or not readable):
             episode.shown = forced or episode.shown
             return episode, None
         steering = cache(partial(self._steering, episode))
-        known = about.episode_id or (chosen if parent is not None else None)
+        known = episode.id if about.episode_id is not None or episode.parent is not None else None
         lookup = Lookup(
             episode=episode,
             intent=intent,
@@ -146,9 +123,45 @@ class Opener:
             ledger=self.ledger,
             policy=self.policy,
         )
-        saver = None if known is not None or intent == "new" or thread is None else saver_of(about.saver, configurable)
+        asks = known is None and intent != "new" and episode.thread_id is not None
+        saver = saver_of(about.saver, configurable) if asks else None
         ahead = None if forced or intent != "new" else embedding_ahead(self.recaller, lookup.task, episode.namespace, self.shared)
         return episode, Search(lookup, saver, configurable, self.shared.health, ahead)
+
+    def _episode(
+        self,
+        given: Any,
+        config: RunnableConfig | None,
+        about: About,
+        configs: list[RunnableConfig],
+        configurable: Mapping[str, Any],
+    ) -> OpenEpisode:
+        """The episode as the run's configuration has it, without its task; others can find it from now on."""
+        parent = next((e for c in reversed(configs) if (e := episode_in(c.get("callbacks")))), None)
+        chosen, root = self._ids(config, about, parent, configurable)
+        thread = configurable.get("thread_id")
+        episode = OpenEpisode(
+            id=chosen,
+            graph=about.graph,
+            task="",
+            namespace=fill_namespace(self.namespace, configurable),
+            thread_id=None if thread is None else str(thread),
+            parent=parent,
+            record=in_force().record,
+            owner=about.owner,
+            given=given,
+            metadata=_merged(configs, "metadata"),
+            place=str(configurable.get("checkpoint_ns") or "") if about.traced else "",
+            run_id=root,
+            resumed=about.episode_id is not None or (parent is not None and parent.resumed),
+            tape=Tape(root if about.traced else None),
+            graph_hash=about.graph_hash,
+        )
+        for known_as in {chosen, root}:
+            self.shared.remember_space(known_as, episode.namespace)
+        if parent is not None:
+            parent.tape.mute(root)
+        return episode
 
     def _unit(self, episode: OpenEpisode, configurable: Mapping[str, Any]) -> str | None:
         user = user_of(configurable, episode.namespace) if self.policy.unit == "user" else None

@@ -8,8 +8,8 @@ guess would mix tenants.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, Unpack
@@ -201,6 +201,19 @@ class AgentService:
                 self._note_written(self._flushed())
         except Exception as failed:  # noqa: BLE001 - the agent's run must go on
             self.health.note("not recorded", f"an episode was not recorded: {type(failed).__name__}: {failed}", error=failed)
+
+    @contextmanager
+    def finishing(self, episode: OpenEpisode, *, verifier: Verify | None = None) -> Iterator[None]:
+        """`finish` when the block ends, however it ends."""
+        error: BaseException | None = None
+        try:
+            yield
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.finish(episode, error, verifier=verifier)
+            error = None  # whose traceback holds this frame
 
     async def asettle(self) -> None:
         """After an async run: wait for the record if the recorder is to write before the run returns."""

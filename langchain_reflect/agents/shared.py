@@ -38,6 +38,7 @@ class Shared:
         self._by_id: OrderedDict[UUID, Before] = OrderedDict()
         self._open: OrderedDict[UUID, OpenEpisode] = OrderedDict()
         self._paused: OrderedDict[tuple[Namespace, str], datetime | None] = OrderedDict()
+        self._unnamed: dict[tuple[Namespace, str], str | None] = {}
 
     def heed(self, namespace: Namespace, graph: str, steering: Steering) -> None:
         """Say loudly, once for each time, that a graph is paused, and that it goes on."""
@@ -52,6 +53,26 @@ class Shared:
             logger.warning("%s gets no lessons, its runs are still recorded; %s", where, steering.note)
         else:
             logger.warning("%s gets lessons again: %s (by %s)", where, steering.reason or "no reason given", steering.by)
+
+    def tell_apart(self, namespace: Namespace, name: str, structure: str) -> None:
+        """Say once that different graphs without a name are counted as one.
+
+        Args:
+            namespace: Of their runs, as it is set.
+            name: What both are called.
+            structure: From `graph_hash`; empty: not known.
+        """
+        place = (namespace, name)
+        with self._lock:
+            first = self._unnamed.setdefault(place, structure)
+            if not structure or not first or first == structure:
+                return
+            self._unnamed[place] = None  # said once
+        logger.warning(
+            "different graphs without a name were wrapped: their runs all count as those of graph %r, and so does the evidence about "
+            "their lessons; name each with `compile(name=...)`, `create_agent(..., name=...)` or `learner.wrap(graph, name=...)`",
+            name,
+        )
 
     def episode_id(self, run_id: UUID) -> UUID:
         """Id of the next episode with this run id: the run id itself, then one made from it for each further attempt."""

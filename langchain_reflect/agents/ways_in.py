@@ -56,9 +56,9 @@ class WaysIn(ABC):
                 `durable_start`, `block` for this graph.
 
         Raises:
-            InvalidInput: An option cannot be meant.
+            InvalidInput: An option cannot be meant, or does not exist.
         """
-        service = self._service(per_graph, verifier)
+        service = self._service(self.wrap, per_graph, verifier)
         self._prepare()
         return reflected(
             graph, service, name=name, task=task, view=view, inject=inject, where=where, nodes=nodes, verifier=verifier, metadata=metadata
@@ -70,8 +70,9 @@ class WaysIn(ABC):
         """Middleware for `create_agent`: lessons go into each model call, never into the thread. `name` is the agent's in its episodes."""
         from langchain_reflect.agents.middleware import ReflectMiddleware
 
+        service = self._service(self.middleware, per_graph)
         self._prepare()
-        return ReflectMiddleware(self._service(per_graph, None), graph=name, where=where)
+        return ReflectMiddleware(service, graph=name, where=where)
 
     def lesson_aware(self, model: M, *, where: Literal["system", "human"] = "system") -> M:
         """The same chat model, which shows the lessons of the wrapped run it is called in; for nodes that make their own prompts."""
@@ -91,7 +92,7 @@ class WaysIn(ABC):
         from langchain_reflect.agents.searching import reach_of
         from langchain_reflect.recall.tool import LessonSearch
 
-        service = self._service({"max_tokens": 600, **per_graph}, None)
+        service = self._service(self.search_tool, {"max_tokens": 600, **per_graph})
         own = per_graph.get("namespace")
         return LessonSearch(recaller=self.recaller, policy=service.policy, reach=partial(reach_of, own, service.namespace))
 
@@ -99,20 +100,20 @@ class WaysIn(ABC):
         """A node for a hand-made `StateGraph` that writes `lessons` (text) and `episode_id` into the state."""
         from langchain_reflect.agents.nodes import retrieve_node
 
-        return retrieve_node(self._service(per_graph, None), graph=graph, task=task)
+        return retrieve_node(self._service(self.retrieve_node, per_graph), graph=graph, task=task)
 
     def record_node(self, *, graph: str = "agent", task: Callable[[Any], str] | None = None, **per_graph: Unpack[PerGraph]) -> Any:
         """A node for the end of a hand-made `StateGraph` that records the episode; it does not run when the graph fails."""
         from langchain_reflect.agents.nodes import record_node
 
-        return record_node(self._service(per_graph, None), graph=graph, task=task)
+        return record_node(self._service(self.record_node, per_graph), graph=graph, task=task)
 
     recaller: Recaller
     """Finds lessons for a task."""
 
     @abstractmethod
-    def _service(self, per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None) -> AgentService:
-        """What a way in works with, with the settings of one graph."""
+    def _service(self, way: Callable[..., Any], per_graph: Mapping[str, Any], verifier: Callable[..., Any] | None = None) -> AgentService:
+        """What a way in works with, with the settings of one graph; raises `InvalidInput` for those that do not exist."""
 
     @abstractmethod
     def _prepare(self) -> None:

@@ -27,7 +27,7 @@ from langchain_reflect.agents.placement import Where, restore
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.view import Inject, NodeChoice, View, ViewOptions, clone, innermost, is_reflected, view_nodes
 from langchain_reflect.errors import InvalidInput
-from langchain_reflect.recording.fingerprint import graph_hash
+from langchain_reflect.recording.fingerprint import UNNAMED, graph_hash
 from langchain_reflect.recording.tracer import AsyncEpisodeHandler, EpisodeHandler
 
 __all__ = ["collect_episodes", "current_episode", "forced", "reflected"]
@@ -112,6 +112,8 @@ def reflected(
         )
         return cast("R", graph.model_copy(update={"bound": again}))
     reflection = Reflection(service, options, name, task, verifier, metadata, graph, graph_hash(graph))
+    if name is None and graph.get_name() in UNNAMED:
+        service.shared.tell_apart(tuple(service.namespace), graph.get_name(), reflection.graph_hash)
     if isinstance(graph, PregelProtocol):
         more = {"nodes": view_nodes(graph, options)} if isinstance(graph, Pregel) else {}
         return cast("R", clone(graph, _reflected_class(type(graph)), _reflection=reflection, **more))
@@ -134,18 +136,12 @@ class Reflected:
             yield from stream(input, config, **kwargs)
             return
         handler, watch = EpisodeHandler(episode.tape, episode, episode.depth), self._watch(episode, kwargs)
-        error: BaseException | None = None
-        try:
-            # Closing reaches the graph before the books are closed, also when the consumer stops early.
-            with closing(stream(input, self._reflection.config_for(config, episode, handler, run_id=self._is_local()), **kwargs)) as chunks:
-                for chunk in chunks:
-                    yield watch(chunk) if watch else chunk
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            service.finish(episode, error, verifier=self._reflection.verifier)
-            error = None
+        with (  # closing reaches the graph before the books are closed, also when the consumer stops early
+            service.finishing(episode, verifier=self._reflection.verifier),
+            closing(stream(input, self._reflection.config_for(config, episode, handler, run_id=self._is_local()), **kwargs)) as chunks,
+        ):
+            for chunk in chunks:
+                yield watch(chunk) if watch else chunk
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002 - as above
         """Async `stream`."""
@@ -157,18 +153,11 @@ class Reflected:
                 yield chunk
             return
         handler, watch = AsyncEpisodeHandler(episode.tape, episode, episode.depth), self._watch(episode, kwargs)
-        error: BaseException | None = None
-        try:
+        with service.finishing(episode, verifier=self._reflection.verifier):
             inner = stream(input, self._reflection.config_for(config, episode, handler, run_id=self._is_local()), **kwargs)
             async with aclosing(inner) as chunks:
                 async for chunk in chunks:
                     yield watch(chunk) if watch else chunk
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            service.finish(episode, error, verifier=self._reflection.verifier)
-            error = None
         await service.asettle()
 
     def copy(self, update: dict[str, Any] | None = None) -> Any:

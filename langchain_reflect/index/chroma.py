@@ -1,25 +1,22 @@
 """Lessons in Chroma: an embedded folder, a server, or a client that the user made.
 
-Chroma is asked for ids and distances only: what a lesson says, and whether it may be shown, comes from the ledger. One collection holds
-the vectors of one embedder; a lesson is the rows `namespace:lesson_id#0`, `namespace:lesson_id#1`, …, with its namespace hashed, so
-that the ids alone tell what belongs where.
+Chroma is asked for ids and distances only: what a lesson says, and whether it may be shown, comes from the ledger. This module opens,
+closes and guards the place; `chroma_collections.py` finds the embedder's collection, `chroma_rows.py` writes and searches it.
 """
 
-import hashlib
 import inspect
-import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import numpy as np
-
-from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, InvalidInput, ReflectError
+from langchain_reflect.errors import IndexUnavailable, InvalidInput, ReflectError
+from langchain_reflect.index import chroma_collections as collections
+from langchain_reflect.index import chroma_rows as rows
 from langchain_reflect.index import folder as folders
 from langchain_reflect.index.base import EmbedderTag, Hit, IndexEntry, Vector
 from langchain_reflect.index.timebox import TimeBox
@@ -31,14 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMAT: Final = 2
-BATCH: Final = 2000
-"""Rows per write; Chroma's own limit is 5461."""
-EF_SEARCH: Final = 200
-"""Rows that a query looks at in the graph. With Chroma's own 100, about one query in a thousand missed the nearest lesson once rows had been
-written again, as several processes do with one server; with 200, none of 2,400 did."""
-IDS_PER_FILTER: Final = 500
-"""Lesson ids per `$in` filter; each is a variable of an SQL statement."""
 SECONDS: Final = 10.0
 """How long a server may take to answer; Chroma's client alone would wait for ever."""
 QUERY_SECONDS: Final = 0.15
@@ -94,25 +83,17 @@ class ChromaIndex:
 
     def upsert(self, entries: Sequence[IndexEntry]) -> None:
         """Put each lesson's vectors in place of those it had."""
-        latest = {entry.lesson_id: entry for entry in entries}
-        rows = [(_row_id(entry, n), vector, entry) for entry in latest.values() for n, vector in enumerate(entry.vectors)]
-        self._run("write to", lambda collection: self._write(collection, rows, list(latest)))
+        self._run("write to", partial(rows.write, entries=entries, is_embedded=self._is_embedded))
 
     def delete(self, lesson_ids: Iterable[str]) -> None:
         """Forget these lessons; unknown ids are passed over."""
-        ids = list(lesson_ids)
-
-        def forget(collection: "Collection") -> None:
-            for some in _chunks(ids, IDS_PER_FILTER):
-                collection.delete(where=_any_lesson(some))
-
-        self._run("write to", forget)
+        self._run("write to", partial(rows.forget, lesson_ids=list(lesson_ids), is_embedded=self._is_embedded))
 
     def query(self, vector: Vector, *, namespace: Namespace, limit: int) -> list[Hit]:
         """The lessons of this namespace that are nearest, best first, each once."""
         if limit < 1:
             return []
-        return self._run("query", lambda collection: _nearest(collection, vector, _hashed(namespace), limit), QUERY_SECONDS)
+        return self._run("query", partial(rows.nearest, vector=vector, namespace=namespace, limit=limit), QUERY_SECONDS)
 
     def prune(self) -> int:
         """Drop the collections of other embedders, of this name; how many there were.
@@ -122,7 +103,7 @@ class ChromaIndex:
         """
         with self._translated("prune"):
             tag = self._require_open()
-            return self._timed(lambda: self._prune(tag), SECONDS)
+            return self._timed(lambda: collections.prune(self._connected(), self._name, tag), SECONDS)
 
     def reset(self) -> None:
         """Make an empty collection in place of the embedder's own; a folder that cannot be read begins anew altogether.
@@ -170,6 +151,11 @@ class ChromaIndex:
     @property
     def _url(self) -> str:
         return self._where if isinstance(self._where, str) and self._where.startswith(("http://", "https://")) else ""
+
+    @property
+    def _is_embedded(self) -> bool:
+        """Whether Chroma runs in this process. A client that the user made tells by having no HTTP session."""
+        return not self._url and (self._owns_client or not _sessions(self._client))
 
     @property
     def _owns_client(self) -> bool:
@@ -236,7 +222,12 @@ class ChromaIndex:
                 self._folder.empty()
             client = self._connected()
             self._generation = 0 if self._folder is None else self._folder.generation
-            self._collection = self._attach(client, tag)
+            collection = collections.attach(client, self._name, tag, is_shared=self._folder is None)
+            if self._is_embedded:
+                # Embedded Chroma begins to build its graph at the first read, and the next write waits for all that is in arrears, with the
+                # interpreter's lock held: some seconds for 500 rows. Read now, when there are none.
+                collection.count()
+            self._collection = collection
 
     def _reset(self, tag: EmbedderTag) -> None:
         with self._lock:
@@ -265,92 +256,11 @@ class ChromaIndex:
             self._folder = folders.acquire(self._place)
         return self._folder.client()
 
-    def _attach(self, client: "ClientAPI", tag: EmbedderTag) -> "Collection":
-        """The collection of this embedder: found and checked, or made."""
-        own = _collection_name(self._name, tag.id)
-        present = self._collections(client)
-        if own in present:
-            collection = client.get_collection(own, embedding_function=None)
-            tag.check(_stored_tag(collection))
-            return collection
-        if self._folder is not None and (others := [name for name in present if name != own]):
-            tag.check(_stored_tag(client.get_collection(others[0], embedding_function=None)))
-        return client.create_collection(
-            own,
-            embedding_function=None,
-            configuration={"hnsw": {"space": "cosine", "ef_search": EF_SEARCH}},
-            metadata=_metadata(tag),
-            get_or_create=True,
-        )
-
-    def _collections(self, client: "ClientAPI") -> list[str]:
-        return sorted(c.name for c in client.list_collections() if c.name.startswith(f"{self._name}-"))
-
     def _drop(self, tag: EmbedderTag) -> None:
         """A folder has one owner and keeps one collection; on a server, others may still be asking that of the embedder before."""
         with self._translated("reset"):
             self._collection = None
-            client = self._connected()
-            for name in self._collections(client):
-                if self._folder is not None or name == _collection_name(self._name, tag.id):
-                    client.delete_collection(name)
-
-    def _prune(self, tag: EmbedderTag) -> int:
-        client, own = self._connected(), _collection_name(self._name, tag.id)
-        others = [name for name in self._collections(client) if name != own]
-        for name in others:
-            client.delete_collection(name)
-        return len(others)
-
-    def _write(self, collection: "Collection", rows: "list[tuple[str, Vector, IndexEntry]]", lesson_ids: list[str]) -> None:
-        for some in _chunks(rows, BATCH):
-            collection.upsert(
-                ids=[row_id for row_id, _, _ in some],
-                embeddings=np.stack([vector for _, vector, _ in some]),
-                metadatas=[{"lesson_id": e.lesson_id, "revision": e.revision, "namespace": _hashed(e.namespace)} for _, _, e in some],
-            )
-        # A lesson that has fewer vectors than before: the new ones are in place, so nothing is missing at any moment.
-        kept = {row_id for row_id, _, _ in rows}
-        for ids in _chunks(lesson_ids, IDS_PER_FILTER):
-            stale = set(collection.get(where=_any_lesson(ids), include=[])["ids"]) - kept
-            for some_stale in _chunks(sorted(stale), BATCH):
-                collection.delete(ids=some_stale)
-
-
-def _nearest(collection: "Collection", vector: Vector, namespace: str, limit: int) -> list[Hit]:
-    """Without a filter first: Chroma reads all rows that match one before it searches, some 300 ms for 100,000.
-
-    If too few of what is near belong to the namespace, it is a small part of the collection, and a filter is cheap.
-    """
-    found = _found(collection, vector, namespace, limit * 4, where=None)
-    rows = limit * 4
-    while len(found) < limit:
-        found = _found(collection, vector, namespace, rows, where={"namespace": namespace})
-        if found.rows < rows:
-            break
-        rows *= 4  # each lesson may have several rows
-    hits = [Hit(lesson_id, similarity) for lesson_id, similarity in found.items()]
-    return sorted(hits, key=lambda hit: (-hit.similarity, hit.lesson_id))[:limit]
-
-
-class _Found(dict[str, float]):
-    """Lessons of a namespace with the cosine of their nearest row."""
-
-    rows = 0
-    """Number of rows that were found, of whatever namespace."""
-
-
-def _found(collection: "Collection", vector: Vector, namespace: str, rows: int, where: Any) -> _Found:
-    asked: list[Sequence[float]] = [vector.tolist()]
-    answer = collection.query(query_embeddings=asked, n_results=rows, where=where, include=["distances"])
-    ids, distances = answer["ids"][0], (answer["distances"] or [[]])[0]
-    found = _Found()
-    found.rows = len(ids)
-    for row_id, distance in zip(ids, distances, strict=True):
-        space, _, lesson = row_id.partition(":")
-        if space == namespace:
-            found.setdefault(lesson.rpartition("#")[0], min(1.0, max(-1.0, 1.0 - distance)))
-    return found
+            collections.drop(self._connected(), self._name, tag, is_shared=self._folder is None)
 
 
 def _checked(client: Any) -> "ClientAPI":
@@ -381,43 +291,3 @@ def _sessions(client: Any) -> list[Any]:
     """The HTTP sessions inside a client: chromadb gives them no time limit and leaves their connections open on `close`."""
     holders = (getattr(part, "_server", None) for part in (client, getattr(client, "_admin_client", None)))
     return [session for holder in holders if (session := getattr(holder, "_session", None)) is not None]
-
-
-def _collection_name(prefix: str, embedder_id: str) -> str:
-    return f"{prefix}-{hashlib.sha256(embedder_id.encode()).hexdigest()[:16]}"
-
-
-def _hashed(namespace: Namespace) -> str:
-    return hashlib.sha256(json.dumps(namespace).encode()).hexdigest()[:32]
-
-
-def _row_id(entry: IndexEntry, number: int) -> str:
-    return f"{_hashed(entry.namespace)}:{entry.lesson_id}#{number}"
-
-
-def _metadata(tag: EmbedderTag) -> dict[str, str | int]:
-    probe = json.dumps([round(x, 7) for x in tag.probe])
-    return {"embedder": tag.id, "dimension": tag.dimension, "probe": probe, "format": FORMAT}
-
-
-def _stored_tag(collection: "Collection") -> EmbedderTag:
-    stored = collection.metadata or {}
-    try:
-        if stored["format"] == FORMAT:
-            return EmbedderTag(str(stored["embedder"]), int(stored["dimension"]), tuple(json.loads(stored["probe"])))
-    except (KeyError, ValueError):
-        pass
-    raise EmbedderChanged(
-        f"The Chroma collection {collection.name!r} was written by another release of this package. "
-        "Make it anew with `reflect reindex` (learner.lessons.reindex())."
-    )
-
-
-def _any_lesson(lesson_ids: Sequence[str]) -> Any:
-    return {"lesson_id": {"$in": list(lesson_ids)}}
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while some := list(islice(remaining, size)):
-        yield some

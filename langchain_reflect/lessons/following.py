@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from langchain_reflect.daemon import close_at_exit
 from langchain_reflect.errors import EmbedderChanged, IndexUnavailable
-from langchain_reflect.index.base import Hit, IndexEntry, Vector, VectorIndex
+from langchain_reflect.index.base import EmbedderTag, Hit, IndexEntry, Vector, VectorIndex
 from langchain_reflect.index.embeddings import Embedder
 from langchain_reflect.ledger import Ledger, LessonVectors
 from langchain_reflect.types import SERVABLE, Lesson, Namespace
@@ -57,7 +58,7 @@ class IndexFollower:
         self._work_lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._begun = 0.0
-        self._is_closing = False
+        self._is_closing = self._is_known_at_exit = False
         self._is_ready = False
         self._has_failed = False
         self._next_try = 0.0
@@ -96,7 +97,7 @@ class IndexFollower:
             self._index.reset()
             self._index.open(self._embedder.tag)
             self._is_ready, self._taken = True, 0
-            self._take_in()
+            self._take_in(self._embedder.tag)
 
     def close(self) -> None:
         """Stop after the batch on its way."""
@@ -127,25 +128,28 @@ class IndexFollower:
         is_at_work = self._thread is not None and self._thread.is_alive()
         if is_at_work or self._is_closing or time.monotonic() < self._next_try:
             return
+        if not self._is_known_at_exit and not close_at_exit(self.close):
+            return
+        self._is_known_at_exit = True
         self._begun = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="reflect-index", daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
         try:
+            tag = self._embedder.tag  # the first one may take long, and the process end meanwhile
             with self._work_lock:
-                self._take_in()
-        except (EmbedderChanged, IndexUnavailable) as error:
-            self._note_failure(error)
+                if not self._is_closing:
+                    self._take_in(tag)
         except Exception as error:
             if not self._is_closing:
                 self._note_failure(error)
                 logger.debug("taking lessons into the index failed", exc_info=True)
 
-    def _take_in(self) -> None:
+    def _take_in(self, tag: EmbedderTag) -> None:
         """Bring the index up to date with the ledger."""
         if not self._is_ready:
-            self._open()
+            self._open(tag)
             self._taken = self._found()
         while not self._is_closing and self._ledger.lessons_version() > self._taken:
             self._check()
@@ -158,16 +162,16 @@ class IndexFollower:
             self._remember(version, self._index.count())
         self._is_ready, self._has_failed = True, False
 
-    def _open(self) -> None:
+    def _open(self, tag: EmbedderTag) -> None:
         """Open the index; one that still has the vectors of an embedder that is not in use any more is emptied."""
         try:
-            self._index.open(self._embedder.tag)
+            self._index.open(tag)
         except EmbedderChanged as error:
             self._check()
             logger.info("another embedder has taken over, so the index is filled anew: %s", error)
             self._remember(0, 0)
             self._index.reset()
-            self._index.open(self._embedder.tag)
+            self._index.open(tag)
 
     def _found(self) -> int:
         """How far an index that has just been opened has read; 0 if it does not hold what it held then."""

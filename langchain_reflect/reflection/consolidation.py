@@ -6,17 +6,16 @@ certain stays as it was, and the report says why. What was refused is not asked 
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextvars import Context, copy_context
 from functools import partial, reduce
 from operator import add
 from typing import Any, Final, Unpack
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reflection.apart import apart
 from langchain_reflect.reflection.consolidating import distil, load, new_consolidation_id, one_per_cluster, settle
 from langchain_reflect.reflection.distilling import DistilPrompts
 from langchain_reflect.reflection.merging import (
@@ -102,7 +101,7 @@ def consolidate(graph: ConsolidationGraph, book: LessonBook, **given: Unpack[Con
     """
     rounds = _Rounds(book, given)
     for step in rounds:
-        output: Any = _apart().run(partial(graph.invoke, step, given.get("config")))
+        output: Any = apart().run(partial(graph.invoke, step, given.get("config")))
         rounds.take(output)
     return rounds.report
 
@@ -111,7 +110,7 @@ async def aconsolidate(graph: ConsolidationGraph, book: LessonBook, **given: Unp
     """Async `consolidate`."""
     rounds = await asyncio.to_thread(_Rounds, book, given)
     for step in rounds:
-        rounds.take(await asyncio.create_task(graph.ainvoke(step, given.get("config")), context=_apart()))
+        rounds.take(await asyncio.create_task(graph.ainvoke(step, given.get("config")), context=apart()))
     return rounds.report
 
 
@@ -147,9 +146,3 @@ class _Rounds:
         self._goes_on = bool(clusters) and not report.outages
         self._done += report.edits
         self._reports.append(report)
-
-
-def _apart() -> Context:
-    context = copy_context()
-    context.run(var_child_runnable_config.set, None)
-    return context

@@ -8,19 +8,18 @@ An ordinary compiled graph: it can be traced, streamed, checkpointed, and used a
 import asyncio
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
 from functools import partial
 from typing import Final
 from uuid import UUID
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reflection.apart import apart
 from langchain_reflect.reflection.curation import Curator
 from langchain_reflect.reflection.grouping import ready_groups
 from langchain_reflect.reflection.leases import LeaseKeeper
@@ -114,10 +113,8 @@ def reflect(
         config: Of the run.
     """
     given = _input(namespace, episodes, retry=retry, limit=limit)
-    context = copy_context()
-    context.run(var_child_runnable_config.set, None)
     with _given_back(given, leases):
-        output = context.run(partial(graph.invoke, given, config))
+        output = apart().run(partial(graph.invoke, given, config))
     report: ReflectionReport = output["report"]
     return report
 
@@ -134,10 +131,8 @@ async def areflect(
 ) -> ReflectionReport:
     """Async `reflect`."""
     given = _input(namespace, episodes, retry=retry, limit=limit)
-    context = copy_context()
-    context.run(var_child_runnable_config.set, None)
     with _given_back(given, leases):
-        output = await asyncio.create_task(graph.ainvoke(given, config), context=context)
+        output = await asyncio.create_task(graph.ainvoke(given, config), context=apart())
     report: ReflectionReport = output["report"]
     return report
 

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import chromadb
 import httpx
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def url(tmp_path_factory):
 
 
 @pytest.fixture
-def index(url):
+def index(url, monkeypatch):
+    monkeypatch.setattr(chroma_module, "QUERY_SECONDS", 10.0)  # these are not about speed, and the machine may be busy
     opened = ChromaIndex(url)
     opened.open(TAG)
     opened.reset()
@@ -165,6 +167,13 @@ def test_threads_share_one_index(index):
     for thread in threads:
         thread.join()
     assert index.count() == 8
+
+
+def test_a_clients_own_client_of_a_server_is_not_taken_for_embedded(url):
+    client = chromadb.HttpClient(host=url)
+    assert not ChromaIndex(client)._is_embedded
+    for session in chroma_module._sessions(client):
+        session.close()
 
 
 def test_a_server_that_went_away_is_unavailable_and_found_again_when_it_is_back(tmp_path):

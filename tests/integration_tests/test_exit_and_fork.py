@@ -34,7 +34,7 @@ STUCK = {
     "recall": "learner.recaller.recall = stuck",
     "embedder": "type(learner.embedder).embed_query = stuck",
     "ledger": "learner.ledger.save_episodes = stuck",
-    "renderer": "learner.recaller._render = stuck",
+    "renderer": "learner.recaller._forms = stuck",
 }
 
 
@@ -98,3 +98,32 @@ def test_forks_record_their_own_runs_and_nobody_elses(tmp_path):
     with Ledger(tmp_path) as ledger:
         assert ledger.counts()["episodes"] == 1 + 5 * 5
         assert [len(ledger.episodes(metadata={"child": n})) for n in range(4)] == [5] * 4
+
+
+LATE = """
+import sys, time
+from langgraph.graph import START, MessagesState, StateGraph
+from langchain_reflect import Learner
+from tests.unit_tests.words import Words
+
+class Slow(Words):
+    delay = 0.0
+
+    def embed_query(self, text):
+        time.sleep(self.delay)
+        return super().embed_query(text)
+
+graph = StateGraph(MessagesState).add_node("node", lambda s: {}).add_edge(START, "node").compile(name="small")
+learner = Learner(sys.argv[1], embeddings=Slow(), deadline=0.05, verifier=lambda *, inputs, outputs: 1.0)
+learner.lessons.add(when="greeted", do="greet back", status="active")
+Slow.delay = 0.3
+learner.wrap(graph).invoke({"messages": [("user", "hello")]})
+"""
+
+
+@pytest.mark.parametrize("end", ["", "time.sleep(0.2)\n"])
+def test_a_script_that_ends_while_recall_is_late_warns_of_nothing_else(tmp_path, end):
+    done = subprocess.run([sys.executable, "-c", LATE + end, str(tmp_path)], check=False, capture_output=True, text=True, timeout=60)
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (0, 1), done.stderr
+    assert lines[0].startswith("recall took longer than deadline=0.05 s")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -17,9 +18,11 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langchain_reflect import BlockTemplate, Learner, Ledger, ReflectError
 from langchain_reflect.errors import InvalidInput, LedgerError, MissingExtra, ModelMissing
 from langchain_reflect.index.exact import ExactIndex
+from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.reflection.background import BackgroundReflection
 from langchain_reflect.settings import ReflectSettings
-from langchain_reflect.types import ReflectionReport
+from langchain_reflect.types import Lesson, ReflectionReport, Revision
+from langchain_reflect.worker import Worker
 from tests.unit_tests.words import Words
 
 LESSON = {"title": "", "when": "a flight is to be moved", "do": "look up the fare class first", "when_not": "", "why": "", "cites": ["R1"]}
@@ -71,6 +74,47 @@ def test_an_outcome_becomes_a_lesson_that_the_next_run_sees(open_learner):
     second = learner.ledger.episodes()[0]
     assert second.shown == (report.applied[0].lesson_id,)
     assert learner.lessons.show(second.shown[0]).evidence == (run_id,)
+
+
+@pytest.fixture
+def warmed(monkeypatch):
+    """Texts for which recall was prepared."""
+    seen, recall = [], Recaller.recall
+
+    def noted(self, task, **given):
+        seen.append(task)
+        return recall(self, task, **given)
+
+    monkeypatch.setattr(Recaller, "recall", noted)
+    return seen
+
+
+def learned_by(learner, who):
+    if who == "a person":
+        return learner.lessons.add(when="a flight is to be moved", do="look up the fare class first", status="active")
+    run = uuid4()
+    ask(learner.wrap(a_graph([])), run_id=run)
+    learner.record_outcome(run, reward=0.0, feedback="Look up the fare class first.")
+    if who == "a worker":
+        return Worker(learner).run(until_idle=True)
+    return learner.reflect()
+
+
+@pytest.mark.parametrize("who", ["a person", "a worker", "reflect"])
+def test_the_first_lessons_prepare_recall_once_whoever_wrote_them(open_learner, warmed, who):
+    learner = open_learner(model=reflector(LESSON))
+    learner.wrap(a_graph([]))
+    assert warmed == []
+    learned_by(learner, who)
+    assert learner.lessons.list()
+    assert warmed.count("warm-up") == 1
+    learner.lessons.add(when="bake bread", do="use yeast")
+    assert warmed.count("warm-up") == 1
+
+
+def test_a_process_without_agents_prepares_no_recall(open_learner, warmed):
+    open_learner().lessons.add(when="bake bread", do="use yeast", status="active")
+    assert warmed == []
 
 
 def test_reflecting_again_finds_nothing_due(open_learner):
@@ -190,6 +234,49 @@ def test_settings_out_of_range_name_value_and_place(tmp_path, monkeypatch):
     monkeypatch.setenv("REFLECT_K", "many")
     with pytest.raises(InvalidInput, match="k='many'"):
         Learner(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"modell": "openai:gpt-5.5"}, "Learner has no option 'modell'; did you mean 'model'?"),
+        ({"holdot": 0.0}, "Learner has no option 'holdot'; did you mean 'holdout'?"),
+        ({"namespce": "x"}, "Learner has no option 'namespce'; did you mean 'namespace'?"),
+        ({"ledger_url": "sqlite://"}, "Learner has no option 'ledger_url'; did you mean 'ledger'?"),
+        ({"zzz": None}, "Learner has no option 'zzz'; expected block, curator, "),
+    ],
+)
+def test_a_misspelt_option_is_refused_before_anything_is_made(tmp_path, wrong, says):
+    with pytest.raises(InvalidInput, match=re.escape(says)):
+        Learner(tmp_path / "m", **wrong)
+    with pytest.raises(InvalidInput, match=re.escape(says)):
+        Learner.from_settings(ReflectSettings(path=tmp_path / "m"), **wrong)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_misspelt_setting_is_refused_and_an_unknown_variable_is_not(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="holdot"):
+        ReflectSettings(holdot=0.0)
+    monkeypatch.setenv("REFLECT_HOLDOT", "0.0")
+    with Learner(tmp_path) as learner:
+        assert learner.settings.holdout == 0.1
+
+
+@pytest.mark.parametrize("way", ["wrap", "middleware", "search_tool", "retrieve_node", "record_node"])
+def test_every_way_into_an_agent_refuses_a_misspelt_option(open_learner, way):
+    given = [a_graph([])] if way == "wrap" else []
+    with pytest.raises(InvalidInput, match=f"{way} has no option 'floorr'; did you mean 'floor'. Expected"):
+        getattr(open_learner(), way)(*given, floorr=1)
+
+
+def test_a_misspelt_argument_of_wrap_is_told_from_its_own_ones(open_learner):
+    with pytest.raises(InvalidInput, match="wrap has no option 'verifyer'; did you mean 'verifier'"):
+        open_learner().wrap(a_graph([]), verifyer=print)
+
+
+def test_consolidate_refuses_a_misspelt_option(open_learner):
+    with pytest.raises(InvalidInput, match="consolidate has no option 'dryrun'; did you mean 'dry_run'"):
+        open_learner(model=reflector()).consolidate(dryrun=True)
 
 
 def test_an_argument_wins_over_the_environment(tmp_path, monkeypatch):
@@ -319,6 +406,26 @@ def test_a_lesson_written_by_hand_is_for_the_learners_own_namespace(open_learner
     lesson = learner.lessons.add(when="please move my flight", do="ask")
     assert lesson.namespace == ("acme",)
     assert learner.recall("please move my flight").lessons == (lesson,)
+
+
+def test_half_a_letter_in_a_lesson_keeps_no_lesson_from_being_found(open_learner, tmp_path):
+    learner = open_learner()
+    learner.lessons.add(when="please move my \ud83d flight", do="ask", tasks=["move my \ud83d flight"])
+    learner.lessons.export(tmp_path / "lessons.jsonl")
+    broken = Lesson(id="L-broken", namespace=("default",), when="somebody wants to fly", do="ask \ud83d")
+    learner.ledger.append_revisions([Revision(lesson=broken, kind="add", actor="import")])
+    assert len(learner.recall("please move my flight").matches) == 2
+
+
+def test_one_namespace_can_be_warmed_up(open_learner):
+    learner = open_learner(namespace=("acme",))
+    for space in (("acme",), ("other",)):
+        learner.lessons.add(when="please move my flight", do="ask", namespace=space)
+    learner.warm_up(namespace=("other",))
+    assert ("other",) in learner.lessons._finder._memory._held
+    assert ("acme",) not in learner.lessons._finder._memory._held
+    with pytest.raises(InvalidInput, match="namespace"):
+        learner.warm_up(namespace="acme")
 
 
 def test_a_placeholder_that_nothing_fills_is_named(open_learner):

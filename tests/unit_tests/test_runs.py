@@ -3,15 +3,17 @@
 import asyncio
 import threading
 import time
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import StructuredTool
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_reflect.agents.service import AgentService
 from langchain_reflect.agents.wrap import reflected
-from langchain_reflect.runs import Job, PracticeTask, Runner, seeds
+from langchain_reflect.runs import Job, PracticeTask, Runner, seeds, wants_async
 from langchain_reflect.types import LessonText
 from tests.unit_tests.naming_agent import agent, async_agent, house_rule, naming
 
@@ -111,10 +113,88 @@ def test_an_error_of_the_verifier_stops_the_batch():
     assert len(begun) < 10
 
 
+async def _raises():
+    raise asyncio.CancelledError
+
+
+async def _cancels_itself():
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+
+
+async def _waits_for_what_is_cancelled():
+    waiting = asyncio.create_task(asyncio.sleep(9))
+    asyncio.get_running_loop().call_soon(waiting.cancel)
+    await waiting
+
+
+async def _waits_for_a_cancelled_future():
+    await asyncio.to_thread(_raise, futures.CancelledError())
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("cancel", [_raises, _cancels_itself, _waits_for_what_is_cancelled, _waits_for_a_cancelled_future])
+async def test_an_agent_that_is_cancelled_without_its_caller_has_failed_and_the_others_run(cancel, concurrency):
+    async def run(given):
+        return await cancel() if given == 1 else "done"
+
+    async def judged(**_):
+        await asyncio.sleep(0)
+        return True
+
+    runner = Runner(reflected(RunnableLambda(run), AgentService()), judged, concurrency)
+    made = await runner.arun([Job(task=PracticeTask(n), seed=n, record=False) for n in range(4)])
+    assert [run.reward for run in made] == [1.0, 0.0, 1.0, 1.0]
+    assert isinstance(made[1].error, asyncio.CancelledError)
+    assert made[1].verdict.feedback == "the run failed: CancelledError"
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, futures.CancelledError])
+def test_a_sync_agent_that_waited_for_what_was_cancelled_has_failed_and_the_others_run(error):
+    graph = RunnableLambda(lambda given: _raise(error()) if given == 1 else "done")
+    made = Runner(graph, lambda **_: True, 1).run([Job(task=PracticeTask(n), seed=n) for n in range(3)])
+    assert [run.reward for run in made] == [1.0, 0.0, 1.0]
+    assert isinstance(made[1].error, error)
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_a_caller_that_is_cancelled_cancels_its_runs(concurrency):
+    begun, cancelled = asyncio.Event(), []
+
+    async def run(given):
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(given)
+            raise
+
+    runner = Runner(RunnableLambda(run), lambda **_: True, concurrency)
+    batch = asyncio.create_task(runner.arun(jobs(5)))
+    await begun.wait()
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    assert 1 <= len(cancelled) <= concurrency
+
+
+async def test_a_verifier_that_is_cancelled_is_an_error_of_the_verifier():
+    async def broken(**_):
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Runner(RunnableLambda(lambda given: given), broken, 2).arun(jobs(3))
+
+
 def test_seeds_are_repeatable_and_differ():
     assert seeds(3, 50) == seeds(3, 50)
     assert seeds(3, 50) != seeds(4, 50)
     assert len(set(seeds(3, 50))) == 50
+    assert len({*seeds(3, 50), *seeds(-3, 50)}) == 100
 
 
 def test_a_string_becomes_a_message_and_keeps_what_goes_with_it():
@@ -122,3 +202,25 @@ def test_a_string_becomes_a_message_and_keeps_what_goes_with_it():
     assert (task.inputs, task.reference, task.key, task.family) == ({"messages": [("user", "hello")]}, 1, "k", "f")
     assert task.text == "hello"
     assert PracticeTask.of({"question": "why?"}).text == "{'question': 'why?'}"
+
+
+def only_async_tool():
+    async def look_up(word: str) -> str:
+        """Look it up."""
+        return word
+
+    return StructuredTool.from_function(coroutine=look_up)
+
+
+@pytest.mark.parametrize("call", [lambda: async_agent().invoke({"messages": []}), lambda: only_async_tool().invoke({"word": "x"})])
+def test_what_is_only_async_is_known_by_its_error(call):
+    with pytest.raises((TypeError, NotImplementedError)) as raised:
+        call()
+    assert wants_async(raised.value)
+
+
+@pytest.mark.parametrize(
+    "error", [None, TypeError("asynchronous calls are not supported"), ValueError("use ainvoke"), NotImplementedError()]
+)
+def test_other_errors_do_not_want_async(error):
+    assert not wants_async(error)

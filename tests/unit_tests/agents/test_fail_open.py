@@ -48,7 +48,7 @@ PARTS: dict[str, Callable[[Learner], tuple[Any, str]]] = {
     "finder": lambda learner: (learner.lessons, "candidates"),
     "lesson count": lambda learner: (learner.lessons, "is_empty"),
     "token counter": lambda learner: (learner.recaller, "_count"),
-    "renderer": lambda learner: (learner.recaller, "_render"),
+    "renderer": lambda learner: (learner.recaller, "_forms"),
     "ledger writes": lambda learner: (learner.ledger, "save_episodes"),
     "ledger reads": lambda learner: (learner.ledger, "episodes"),
     "recorder": lambda learner: (learner.recorder, "submit"),

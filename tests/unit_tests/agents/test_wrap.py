@@ -371,3 +371,30 @@ def test_services_that_share_count_runs_and_failures_together(service, recaller)
     for one in (service, other):
         reflected(single(TellingModel()), one).invoke(ASKED)
     assert service.health.counts == other.health.counts == {"recall failed": 2}
+
+
+def nameless(*nodes: str):
+    graph = StateGraph(MessagesState)
+    for node in nodes:
+        graph.add_node(node, lambda _: {"messages": []}).add_edge(START, node)
+    return graph.compile()
+
+
+def test_different_graphs_without_a_name_are_said_once_to_be_counted_as_one(service, caplog):
+    reflected(nameless("a"), service)
+    reflected(nameless("a"), replace(service, policy=replace(service.policy, k=1)))
+    assert "without a name" not in caplog.text
+    for nodes in (("b",), ("a", "b"), ("a",)):
+        reflected(nameless(*nodes), service)
+    assert caplog.text.count("different graphs without a name were wrapped") == 1
+    assert "graph 'LangGraph'" in caplog.text
+    assert "learner.wrap(graph, name=...)" in caplog.text
+
+
+def test_graphs_that_are_not_counted_as_one_need_no_word(service, caplog):
+    reflected(nameless("a"), service)
+    reflected(nameless("b"), service, name="desk")
+    reflected(nameless("c"), replace(service, namespace=("other",)))
+    named = StateGraph(MessagesState).add_node("d", lambda _: {"messages": []}).add_edge(START, "d").compile(name="support")
+    reflected(named, service)
+    assert "without a name" not in caplog.text

@@ -3,14 +3,21 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from unittest.mock import MagicMock
 
 import chromadb
+import numpy as np
 import pytest
+from chromadb.api.models.Collection import Collection
 from chromadb.config import Settings
 
 from langchain_reflect.errors import EmbedderChanged, IndexUnavailable, InvalidInput
+from langchain_reflect.index import chroma_rows as rows
 from langchain_reflect.index import folder as folders
+from langchain_reflect.index.base import EmbedderTag
 from langchain_reflect.index.chroma import ChromaIndex
+from langchain_reflect.index.chroma_collections import EF_SEARCH
 from langchain_reflect.index.generations import MARKER
 
 from .conftest import entry, tag_of, unit
@@ -206,6 +213,10 @@ def test_a_collection_of_another_release_is_refused(index, tag):
         index.open(tag)
 
 
+def test_a_query_looks_at_more_of_the_graph_than_chroma_would_by_itself(index):
+    assert index._collection.get_model().configuration_json["hnsw"]["ef_search"] == EF_SEARCH
+
+
 def test_a_panic_inside_chroma_becomes_index_unavailable(index, monkeypatch):
     class PanicError(BaseException):
         pass
@@ -219,12 +230,54 @@ def test_a_panic_inside_chroma_becomes_index_unavailable(index, monkeypatch):
 
 
 def test_more_rows_than_chroma_takes_at_once_are_split(index, monkeypatch):
-    monkeypatch.setattr("langchain_reflect.index.chroma.BATCH", 7)
-    monkeypatch.setattr("langchain_reflect.index.chroma.IDS_PER_FILTER", 7)
+    monkeypatch.setattr("langchain_reflect.index.chroma_rows.EMBEDDED_BATCH", 7)
+    monkeypatch.setattr("langchain_reflect.index.chroma_rows.IDS_PER_FILTER", 7)
     index.upsert([entry(f"L-{n}", unit(1, n), unit(0, 1, n)) for n in range(20)])
     assert index.count() == 40
     index.upsert([entry(f"L-{n}", unit(1, n)) for n in range(20)])
     assert index.count() == 20
+
+
+@pytest.mark.parametrize(
+    ("is_embedded", "sizes"),
+    [pytest.param(True, [50, 50, 20], id="embedded, where all threads wait meanwhile"), pytest.param(False, [120], id="a server")],
+)
+def test_embedded_chroma_is_given_few_rows_at_a_time(is_embedded, sizes, monkeypatch):
+    calls, rests = [], []
+    monkeypatch.setattr(rows.time, "sleep", rests.append)
+    collection = MagicMock(spec=Collection)
+    collection.upsert.side_effect = lambda ids, **_: calls.append(len(ids))
+    collection.get.return_value = {"ids": []}
+    rows.write(collection, [entry(f"L-{n}", unit(1, n)) for n in range(120)], is_embedded=is_embedded)
+    assert calls == sizes
+    assert len(rests) == len(sizes) - 1, "other threads get on between two writes"
+
+
+def test_a_folder_is_filled_in_small_writes_and_forgets_in_small_steps(index, monkeypatch):
+    spy = MagicMock(wraps=index._collection)
+    monkeypatch.setattr(index, "_collection", spy)
+    index.upsert([entry(f"L-{n}", unit(1, n)) for n in range(120)])
+    index.delete([f"L-{n}" for n in range(120)])
+    assert (spy.upsert.call_count, spy.delete.call_count) == (3, 3)
+    assert index.count() == 0
+
+
+def test_a_clients_own_client_is_taken_for_embedded_unless_it_speaks_http():
+    remote = MagicMock(spec=["get_collection", "_server"])
+    assert not ChromaIndex(remote)._is_embedded
+    assert ChromaIndex(MagicMock(spec=["get_collection"]))._is_embedded
+
+
+def test_no_write_has_to_wait_until_chroma_has_made_up_for_those_before(folder):
+    vectors = np.random.default_rng(0).normal(size=(550, 384)).astype(np.float32)
+    index = ChromaIndex(folder)
+    index.open(EmbedderTag("wide", 384, (1.0, *[0.0] * 383)))
+    index.upsert([entry(f"L-{n}", vectors[n]) for n in range(500)])
+    assert index.count() == 500
+    begun = time.process_time()  # not the clock on the wall, since others may use the machine
+    index.upsert([entry(f"L-{n}", vectors[n]) for n in range(500, 550)])
+    assert time.process_time() - begun < 0.5, "with 500 rows in arrears it is more than a second"
+    index.close()
 
 
 def test_threads_may_write_and_query_at_once(index):

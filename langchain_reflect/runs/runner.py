@@ -1,121 +1,35 @@
-"""Many runs of an agent on tasks, a few at a time, each judged as it ends: what practice and measurements are made of.
+"""Makes the runs of one agent, a few at a time, and has each judged as it ends.
 
 Sync runs go on daemon threads, each in a copy of the caller's context, so that Ctrl-C ends at once instead of waiting for runs that hang.
 """
 
 import asyncio
-import queue
-import sys
+import re
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final
-from uuid import UUID
 
-import numpy as np
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
-from langchain_reflect.agents.episodes import TASK_KEY, OpenEpisode, collect_episodes, new_id
+from langchain_reflect.agents.episodes import TASK_KEY, OpenEpisode, collect_episodes
 from langchain_reflect.agents.forced import forced
 from langchain_reflect.agents.view import is_reflected
-from langchain_reflect.errors import InvalidInput, TaskNotFound
+from langchain_reflect.errors import InvalidInput
 from langchain_reflect.learner import Learner
-from langchain_reflect.recording.task import task_of
-from langchain_reflect.types import Arm, LessonText, Usage
+from langchain_reflect.runs.batch import Batch
+from langchain_reflect.runs.jobs import Job, Prepare, Run
+from langchain_reflect.runs.meter import Meter
+from langchain_reflect.runs.seeds import SEED_KEY
 from langchain_reflect.verifiers import Verdict, Verifier, ajudge, judge
 
-SEED_KEY: Final = "reflect_seed"
-"""Key of a run's metadata that holds its seed, equal for runs that are to be compared; a model that can be seeded may read it."""
-
-
+_ONLY_ASYNC: Final = re.compile(r"(?<!a)synchronous|\bsync\b|\bainvoke\b", re.IGNORECASE)
 _PATIENCE: Final = 30.0
 """Seconds that recall may take in runs for which nobody waits; a late recall would look like a lesson that does not help."""
-
-
-@dataclass(frozen=True, slots=True)
-class PracticeTask:
-    """Something to run the agent on."""
-
-    inputs: Any
-    """The graph's input; a plain string becomes `{"messages": [("user", text)]}`."""
-    reference: Any = None
-    """The right answer, for the verifier."""
-    key: str | None = None
-    """Stable name of this task; its rollouts are compared with one another. Default: tasks are told apart by their text."""
-    family: str | None = None
-    """Kind of task; all rollouts of one family are compared with one another."""
-
-    @classmethod
-    def of(cls, given: "TaskLike") -> "PracticeTask":
-        """A task from any accepted form."""
-        task = given if isinstance(given, PracticeTask) else cls(given)
-        return cls({"messages": [("user", task.inputs)]}, task.reference, task.key, task.family) if isinstance(task.inputs, str) else task
-
-    @property
-    def group(self) -> str | None:
-        """What its rollouts are grouped by, if it is named."""
-        return self.family or self.key
-
-    @property
-    def text(self) -> str:
-        """The task's text, or its input as it is where no text can be read."""
-        try:
-            return task_of(self.inputs)
-        except TaskNotFound:
-            return str(self.inputs)
-
-
-TaskLike = PracticeTask | str | Mapping[str, Any]
-Prepare = Callable[[PracticeTask, int], RunnableConfig]
-"""`prepare(task, seed)` gives the config of one run, for example a sampling seed or a thread of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One run to be made."""
-
-    task: PracticeTask
-    seed: int
-    arm: Arm | None = None
-    lessons: tuple[LessonText, ...] | None = None
-    """As in `forced`."""
-    record: bool = True
-    without: frozenset[str] = frozenset()
-    """As in `forced`."""
-    id: UUID = field(default_factory=new_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that was made."""
-
-    job: Job
-    verdict: Verdict
-    error: Exception | None = None
-    """What the agent raised; the reward is 0 then."""
-    usage: Usage = field(default_factory=Usage)
-    shown: tuple[LessonText, ...] = ()
-    """Lessons that were in its prompts."""
-    note: str = ""
-    """Why there were none."""
-    seconds: float = 0.0
-    """How long the agent took."""
-    episodes: tuple[UUID, ...] = ()
-    """Ids of the episodes that it opened, also of wrapped graphs inside the agent."""
-
-    @property
-    def reward(self) -> float:
-        """The reward; 0 where the verifier gave only words."""
-        return self.verdict.reward or 0.0
 
 
 @dataclass(eq=False)
@@ -175,7 +89,7 @@ class Runner:
                 yet begun are left out.
             KeyboardInterrupt: At once; runs that have begun go on beside, and nobody is told of them.
         """
-        batch = _Batch(jobs)
+        batch = Batch(jobs)
         for _ in range(min(self.concurrency, len(jobs))):
             threading.Thread(target=copy_context().run, args=(self._work, batch), daemon=True, name="reflect-run").start()
         failed: BaseException | None = None
@@ -208,11 +122,11 @@ class Runner:
         return [runs[at] for at in range(len(jobs))]
 
     async def aeach(self, jobs: Sequence[Job], on_run: Callable[[Run], None] | None = None, made: dict[int, Run] | None = None) -> None:
-        """Async `each`. If the caller is cancelled, so are the runs that have begun."""
-        batch, failures, turn = _Batch(jobs), list[BaseException](), asyncio.Lock()
+        """Async `each`. If the caller is cancelled, so are the runs that have begun; a run that was cancelled by itself has failed."""
+        batch, failures, turn = Batch(jobs), list[BaseException](), asyncio.Lock()
 
-        async def one(at: int) -> None:
-            run = await self._aone(jobs[at])
+        async def one(at: int, worker: asyncio.Task[Any]) -> None:
+            run = await self._aone(jobs[at], worker)
             if made is not None:
                 made[at] = run
             if on_run is not None:
@@ -221,13 +135,17 @@ class Runner:
 
         async def work() -> None:
             var_child_runnable_config.set(None)  # as in `_work`; each task has its own context
+            worker = asyncio.current_task()
+            assert worker is not None
             while (at := batch.next_due()) is not None:
                 try:
                     async with self._aslots:
                         self._go_on(batch)
-                        await asyncio.create_task(one(at))  # in a context of its own
-                except Exception as error:  # noqa: BLE001 - raised when the others have ended
-                    failures.append(error)
+                        await asyncio.create_task(one(at, worker))  # in a context of its own
+                except (Exception, asyncio.CancelledError) as error:  # raised when the others have ended
+                    if isinstance(error, asyncio.CancelledError) and worker.cancelling():
+                        raise
+                    failures.append(error)  # a task group would take a `CancelledError` that nobody asked for as an end like any other
                     batch.stop()
 
         async with asyncio.TaskGroup() as group:
@@ -253,7 +171,7 @@ class Runner:
             work.close()
             raise InterruptedError("the event loop of the runs was closed") from error
 
-    def _work(self, batch: "_Batch") -> None:
+    def _work(self, batch: Batch) -> None:
         var_child_runnable_config.set(None)  # a gate is called inside the reflection graph; its runs are no part of that
         while (at := batch.next_due()) is not None:
             try:
@@ -265,7 +183,7 @@ class Runner:
             batch.done.put((at, result))
             batch.told.acquire()  # so that no run begins before those that ended have been kept
 
-    def _go_on(self, batch: "_Batch") -> None:
+    def _go_on(self, batch: Batch) -> None:
         if self.stopped.is_set() or batch.is_stopped:
             raise InterruptedError("the runs were stopped")
         if self.allow is not None:
@@ -276,18 +194,20 @@ class Runner:
         with collect_episodes() as episodes, forced(arm=job.arm, lessons=job.lessons, record=job.record, without=job.without):
             try:
                 output = self.agent.invoke(job.task.inputs, self._config(job, meter))
-            except Exception as raised:  # noqa: BLE001 - an agent that fails is an outcome
+            except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - an agent that fails is an outcome; nobody cancels a thread
                 error = raised
         meter.stop()
         verdict = _failed(error) if error else judge(self.verifier, inputs=job.task.inputs, outputs=output, reference=job.task.reference)
         return _made(job, verdict, error, meter, episodes)
 
-    async def _aone(self, job: Job) -> Run:
+    async def _aone(self, job: Job, worker: asyncio.Task[Any]) -> Run:
         meter, output, error = Meter(), None, None
         with collect_episodes() as episodes, forced(arm=job.arm, lessons=job.lessons, record=job.record, without=job.without):
             try:
                 output = await self.agent.ainvoke(job.task.inputs, self._config(job, meter))
-            except Exception as raised:  # noqa: BLE001 - as in `_one`
+            except (Exception, asyncio.CancelledError) as raised:  # as in `_one`
+                if isinstance(raised, asyncio.CancelledError) and worker.cancelling():
+                    raise
                 error = raised
         meter.stop()
         if error:
@@ -295,7 +215,7 @@ class Runner:
         verdict = await ajudge(self.verifier, inputs=job.task.inputs, outputs=output, reference=job.task.reference)
         return _made(job, verdict, None, meter, episodes)
 
-    def _config(self, job: Job, meter: "Meter") -> RunnableConfig:
+    def _config(self, job: Job, meter: Meter) -> RunnableConfig:
         named = {TASK_KEY: job.task.group} if job.task.group else {}
         ours: RunnableConfig = {
             "metadata": {SEED_KEY: job.seed, **named},
@@ -303,64 +223,6 @@ class Runner:
             "configurable": {"thread_id": str(job.id)},  # a graph with a checkpointer needs one, and no run may see another's thread
         }
         return {**merge_configs(ours, self.prepare(job.task, job.seed) if self.prepare else None), "run_id": job.id}
-
-
-class _Batch:
-    """Jobs that are due, and what became of them."""
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = jobs
-        self.is_stopped = False
-        self.done: queue.SimpleQueue[tuple[int, Run | BaseException]] = queue.SimpleQueue()
-        self.told = threading.Semaphore(0)
-        """Released for each run that its maker may forget."""
-        self._lock = threading.Lock()
-        self._begun = 0
-        self._awaited = 0
-
-    def next_due(self) -> int | None:
-        """Index of a job that nobody has begun; each that is given out comes back in `done` once."""
-        with self._lock:
-            if self.is_stopped or self._begun == len(self.jobs):
-                return None
-            self._begun += 1
-            return self._begun - 1
-
-    def stop(self) -> None:
-        """Give out no more jobs."""
-        with self._lock:
-            self.is_stopped = True
-
-    def is_open(self, complete: bool) -> bool:  # noqa: FBT001 - private, and read at one place
-        """Whether something will come: any of the jobs, or if the batch is not to become complete, one of those that were begun."""
-        with self._lock:
-            left = (len(self.jobs) if complete else self._begun) - self._awaited
-            self._awaited += left > 0
-            return left > 0
-
-
-class Meter(BaseCallbackHandler):
-    """Counts model calls and their tokens, and the seconds until it is stopped."""
-
-    run_inline = True
-
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.seconds = 0.0
-        self._began = time.monotonic()
-        self._lock = threading.Lock()
-
-    def stop(self) -> None:
-        """Take the time."""
-        self.seconds = time.monotonic() - self._began
-
-    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        """Add one call."""
-        messages = [g.message for some in response.generations for g in some if isinstance(g, ChatGeneration)]
-        known = [m.usage_metadata for m in messages if isinstance(m, AIMessage) and m.usage_metadata]
-        spent = Usage(calls=1, tokens_in=sum(u["input_tokens"] for u in known), tokens_out=sum(u["output_tokens"] for u in known))
-        with self._lock:
-            self.usage += spent
 
 
 def wrapped_by(learner: Learner, agent: Runnable[Any, Any]) -> Runnable[Any, Any]:
@@ -373,57 +235,19 @@ def wrapped_by(learner: Learner, agent: Runnable[Any, Any]) -> Runnable[Any, Any
     return agent if is_reflected(agent) else learner.wrap(agent, deadline=_PATIENCE)
 
 
-def seeds(seed: int, count: int) -> list[int]:
-    """Seeds of runs, drawn from one seed.
+def wants_async(error: BaseException | None) -> bool:
+    """Whether an agent failed because it, or a part of it, was called synchronously and is only async.
 
-    Args:
-        seed: The one.
-        count: How many.
+    LangChain and LangGraph have no error of its own for that; all they raise names the other way.
     """
-    return [int(s) for s in np.random.default_rng(seed).integers(2**31, size=count)]
+    return isinstance(error, TypeError | NotImplementedError) and _ONLY_ASYNC.search(str(error)) is not None
 
 
-def seed_of(seed: int, *path: int) -> int:
-    """Seed of one run of many: runs whose paths differ are independent of each other, whatever their number.
-
-    Args:
-        seed: That all are drawn from.
-        path: Which run, such as epoch, task and rollout; none of them negative.
-
-    Returns:
-        0 to 2**31 - 1, as most models take it.
-    """
-    drawn = np.random.SeedSequence(abs(seed), spawn_key=(int(seed < 0), *path))
-    return int(drawn.generate_state(1)[0] >> 1)
+def _failed(error: BaseException) -> Verdict:
+    return Verdict(0.0, f"the run failed: {type(error).__name__}: {error}".removesuffix(": "))
 
 
-@contextmanager
-def progress_of(total: int, label: str, *, show: bool) -> Iterator[Callable[[], None]]:
-    """A bar on standard error while runs are made; nothing where that is no terminal.
-
-    Args:
-        total: Number of runs.
-        label: What is being done.
-        show: False: no bar at all.
-
-    Yields:
-        To be called after each run.
-    """
-    if not (show and sys.stderr.isatty()):
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        yield partial(progress.advance, progress.add_task(label, total=total))
-
-
-def _failed(error: Exception) -> Verdict:
-    return Verdict(0.0, f"the run failed: {type(error).__name__}: {error}")
-
-
-def _made(job: Job, verdict: Verdict, error: Exception | None, meter: Meter, episodes: Sequence[OpenEpisode]) -> Run:
+def _made(job: Job, verdict: Verdict, error: BaseException | None, meter: Meter, episodes: Sequence[OpenEpisode]) -> Run:
     own = next((e for e in episodes if e.id == job.id), None)
     shown = own.shown.texts if own is not None and own.placed else ()
     note = "no episode was opened" if own is None else own.shown.note
