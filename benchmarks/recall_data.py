@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sections import DATA, lines
 
 from langchain_reflect import Ledger
-from langchain_reflect.index.base import VectorIndex
+from langchain_reflect.index.base import PROBE, VectorIndex
 from langchain_reflect.index.embeddings import Embedder, resolve_embedder
 from langchain_reflect.index.exact import ExactIndex
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.lessons.paraphrases import TRIOS, VERSION
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recall.shelf import LexicalShelf
 from langchain_reflect.types import Lesson, Namespace, Revision
@@ -90,10 +91,22 @@ def recorded(most: int) -> tuple[list[Said], list[str], NDArray[np.float32]]:
 
 
 def _embedded(said: Sequence[Said]) -> NDArray[np.float32]:
-    place = CACHE / f"lessons-{len(said)}.npy"
+    return _kept(f"lessons-{len(said)}", [f"{each.when}\n{each.do}"[:600] for each in said])
+
+
+def _calibrating() -> dict[str, NDArray[np.float32]]:
+    """What an embedder is calibrated with, so that the floors are those of the real one."""
+    texts = [PROBE, *(text for trio in TRIOS for text in trio)]
+    return dict(zip(texts, _kept(f"calibration-{VERSION}", texts), strict=True))
+
+
+def _kept(name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+    place = CACHE / f"{name}.npy"
     if not place.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        np.save(place, resolve_embedder(None).embed_documents([f"{each.when}\n{each.do}"[:600] for each in said]))
+        made = CACHE / f"{name}.{os.getpid()}.npy"
+        np.save(made, resolve_embedder(None).embed_documents(texts))
+        made.replace(place)
     vectors: NDArray[np.float32] = np.load(place)
     return vectors
 
@@ -109,6 +122,7 @@ class Source:
     def __post_init__(self) -> None:
         rng = np.random.default_rng(7)
         self.backend = Known(self.base)
+        self.backend.vectors |= _calibrating()
         self.tasks = self.tasks[:QUERIES]
         for task in self.tasks:
             self.backend.vectors[task] = near(self.base[rng.integers(len(self.base))], rng)

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
+PACKAGES = ("langmem", "langgraph", "langgraph-checkpoint-sqlite", "sqlite-vec", "mem0ai", "chromadb")
 Vectors = Mapping[str, np.ndarray]
 Ask = Callable[[str], object]
 PLACE = ("memories",)
@@ -41,8 +44,11 @@ def langmem(_: Path, vectors: Vectors, texts: Sequence[str]) -> Ask:
 
 
 def sqlite_store(folder: Path, vectors: Vectors, texts: Sequence[str]) -> Ask:
-    """LangGraph's SqliteStore."""
-    import sqlite3
+    """LangGraph's SqliteStore, which needs a build of SQLite that loads extensions."""
+    try:
+        import pysqlite3 as sqlite3  # such a build, where Python's own is not
+    except ImportError:
+        import sqlite3
 
     from langgraph.store.sqlite import SqliteStore
 
@@ -79,6 +85,15 @@ def mem0(folder: Path, vectors: Vectors, texts: Sequence[str]) -> Ask:
             ids=[f"m{start + n}" for n in range(len(some))],
         )
     return lambda task: json.dumps(memory.search(task, filters={"user_id": "u"}, top_k=10), default=str)
+
+
+def versions() -> str:
+    """What was measured."""
+    found = []
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
 
 
 def _put(store: Any, texts: Sequence[str]) -> None:

@@ -2,9 +2,10 @@
 
 The texts are other people's and not part of this project: `REFLECT_DATA` names their folder (default `../shared/data`). Tables:
 
-    domains     nDCG@10 of each search and of both together, searching the lessons of all domains; difference to reciprocal rank fusion
+    domains     nDCG@10 of nearness alone, of plain BM25, and of both together, searching the lessons of all domains; difference to
+                reciprocal rank fusion
     abstention  how well tasks that some lesson answers are told from those that none does, and what the default floor does
-    similar     tasks like a task, by labels of their own data sets
+    similar     tasks like a task, by labels of their own data sets; difference to the better of nearness alone and plain BM25
     halves      the difference on random halves of the queries, which tells whether one half would have decided otherwise
     latency     of each step at 1,000 and 10,000 lessons, the embedding excluded
 
@@ -12,7 +13,9 @@ The texts are other people's and not part of this project: `REFLECT_DATA` names 
 """
 
 import argparse
+import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +29,7 @@ from langchain_reflect.index.embeddings import Embedder, resolve_embedder
 from langchain_reflect.index.exact import first
 from langchain_reflect.lessons.floors import MEASURED
 from langchain_reflect.recall.fusion import POOL, fit, fused_scores, pool
-from langchain_reflect.recall.lexical import LexicalIndex, words
+from langchain_reflect.recall.lexical import K1, B, LexicalIndex, words
 
 Numbers = NDArray[np.floating]
 LESSONS = "retrieval/dev/lessons.jsonl.gz"
@@ -43,7 +46,7 @@ class Scored:
     """Scores of all lessons for all queries, shape `(queries, lessons)`, by name of the search."""
 
     dense: Numbers
-    lexical: Numbers
+    bm25: Numbers
     rrf: Numbers
     hybrid: Numbers
     fits: Numbers
@@ -51,7 +54,7 @@ class Scored:
 
     def searches(self) -> dict[str, Numbers]:
         """Those that rank."""
-        return {"dense": self.dense, "BM25": self.lexical, "plain RRF": self.rrf, "hybrid": self.hybrid}
+        return {"dense": self.dense, "BM25": self.bm25, "plain RRF": self.rrf, "hybrid": self.hybrid}
 
 
 @dataclass(frozen=True)
@@ -117,18 +120,42 @@ def scored(
     for row, query in zip(lexical, queries, strict=True):
         for name, score in index.best(query, len(lessons)):
             row[int(name)] = score
+    bm25 = plain_bm25(lessons, queries)
     kept = [np.flatnonzero(np.arange(len(lessons)) != n) if itself else np.arange(len(lessons)) for n in range(len(queries))]
     rrf, hybrid, fits = np.full_like(dense, -1), np.full_like(dense, -1), np.zeros(len(queries))
     for n, at in enumerate(kept):
         known = _only_best(lexical[n, at])
-        rrf[n, at] = reciprocal_ranks(dense[n, at], lexical[n, at])
-        chosen = pool(first(dense[n, at], POOL), np.flatnonzero(known).tolist(), len(at))
+        rrf[n, at] = reciprocal_ranks(dense[n, at], bm25[n, at])
+        chosen = pool(first(dense[n, at], POOL), np.flatnonzero(known), len(at))
         hybrid[n, at[chosen]] = fused_scores(dense[n, at[chosen]], known[chosen], lesson_vectors[at[chosen]])
         fits[n] = fit(dense[n, at[chosen]], known[chosen])
     if itself:
         np.fill_diagonal(dense, -1)
-        np.fill_diagonal(lexical, -1)
-    return Scored(dense, lexical, rrf, hybrid, fits)
+        np.fill_diagonal(bm25, -1)
+    return Scored(dense, bm25, rrf, hybrid, fits)
+
+
+def plain_bm25(lessons: Sequence[str], queries: Sequence[str]) -> Numbers:
+    """BM25 as `LexicalIndex` has it, but that each word counts in full: what `fused_scores` is compared with.
+
+    Args:
+        lessons: Texts.
+        queries: Texts.
+    """
+    said = [Counter(words(text)) for text in lessons]
+    lengths = np.array([each.total() for each in said])
+    norms = K1 * (1 - B + B * lengths / lengths.mean())
+    places: dict[str, list[int]] = {}
+    for n, each in enumerate(said):
+        for word in each:
+            places.setdefault(word, []).append(n)
+    scores = np.zeros((len(queries), len(lessons)), np.float32)
+    for row, query in zip(scores, queries, strict=True):
+        for word in places.keys() & words(query):
+            at = places[word]
+            times = np.array([said[n][word] for n in at])
+            row[at] += math.log(1 + (len(lessons) - len(at) + 0.5) / (len(at) + 0.5)) * times / (times + norms[at])
+    return scores
 
 
 def _only_best(scores: Numbers) -> Numbers:
@@ -249,20 +276,29 @@ def at_floor(quality: Quality, floor: float) -> Mapping[str, float]:
     }
 
 
-def similar(data: Path, embedder: Embedder, vectors: Path | None = None) -> Table:
-    """Share of the ten tasks found first that have a label in common with the task, and nDCG@10 by that."""
+def similar(data: Path, embedder: Embedder, vectors: Path | None = None) -> dict[str, dict[str, float]]:
+    """nDCG@10 of each search, by set of tasks; a task is like another if they have a label in common."""
     tasks = list(lines(data / TASKS))
     made = vectors_of(embedder, _texts(tasks), vectors and vectors / "tasks.npy")
-    rows = []
+    found = {}
     for name in dict.fromkeys(each["domain"] for each in tasks):
         at = [n for n, each in enumerate(tasks) if each["domain"] == name]
         labels = [set(tasks[n]["labels"]) for n in at]
-        alike = np.array([[float(bool(a & b)) for b in labels] for a in labels])
-        np.fill_diagonal(alike, 0)
+        same = np.array([[float(bool(a & b)) for b in labels] for a in labels])
+        np.fill_diagonal(same, 0)
         texts = _texts([tasks[n] for n in at])
-        found = scored(texts, texts, made[at], made[at], itself=True).searches()
-        rows.append([name, *(f"{np.nanmean(ndcg(scores, alike)):.3f}" for scores in found.values())])
-    return Table("similar tasks, nDCG@10", ["set", "dense", "BM25", "plain RRF", "hybrid"], rows)
+        searches = scored(texts, texts, made[at], made[at], itself=True).searches()
+        found[str(name)] = {search: float(np.nanmean(ndcg(scores, same))) for search, scores in searches.items()}
+    return found
+
+
+def alike(found: Mapping[str, Mapping[str, float]]) -> Table:
+    """The table of `similar`."""
+    rows = []
+    for name, by in found.items():
+        better = max(by["dense"], by["BM25"])
+        rows.append([name, *(f"{value:.3f}" for value in by.values()), f"{by['hybrid'] - better:+.3f}"])
+    return Table("similar tasks, nDCG@10", ["set", "dense", "BM25", "plain RRF", "hybrid", "hybrid - better"], rows)
 
 
 def latency(data: Path, quality_vectors: Numbers) -> Table:
@@ -299,7 +335,7 @@ def _steps(index: LexicalIndex, query: str, matrix: Numbers, vector: Numbers) ->
     for name, score in index.best(query, POOL):
         lexical[int(name)] = score
     marks.append(time.perf_counter())
-    at = pool(first(cosines, POOL), np.flatnonzero(lexical).tolist(), len(matrix))
+    at = pool(first(cosines, POOL), np.flatnonzero(lexical), len(matrix))
     fused_scores(cosines[at], lexical[at], matrix[at])
     marks.append(time.perf_counter())
     fit(cosines[at], lexical[at])
@@ -321,7 +357,7 @@ def main() -> None:
     quality = measured(given.data, embedder, given.vectors)
     lessons = vectors_of(embedder, _texts(list(lines(given.data / LESSONS))), given.vectors and given.vectors / "lessons.npy")
     tables = [domains(quality), halves(quality), abstention(quality, MEASURED[embedder.id].fit)]
-    for table in (*tables, similar(given.data, embedder, given.vectors), latency(given.data, lessons)):
+    for table in (*tables, alike(similar(given.data, embedder, given.vectors)), latency(given.data, lessons)):
         print(f"\n{table.title}")
         for row in (table.head, *table.rows):
             print("  ".join(f"{cell:>12}" for cell in row))

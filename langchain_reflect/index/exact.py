@@ -58,8 +58,8 @@ class Rows:
             places: Of lessons, each once.
         """
         ids = tuple(self.lesson_ids[at] for at in places.tolist())
-        if self._is_plain:
-            return Rows(ids, np.arange(len(ids)), self.matrix[places])
+        if self.is_plain:
+            return Rows(ids, np.arange(len(ids)), self.matrix.take(places, axis=0))
         sizes = np.diff(self.starts, append=len(self.matrix))[places]
         starts = np.cumsum([0, *sizes], dtype=np.intp)[:-1]
         rows = np.repeat(self.starts[places] - starts, sizes) + np.arange(sizes.sum())
@@ -67,16 +67,15 @@ class Rows:
 
     def cosines(self, vector: Vector, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """What `cosines_of` gives for some lessons."""
-        found: NDArray[np.float32] = self.matrix[places] @ vector if self._is_plain else cosines_of(self.at(places), vector)
-        return found
+        return dots(self.firsts(places), vector) if self.is_plain else cosines_of(self.at(places), vector)
 
     def firsts(self, places: NDArray[np.intp]) -> Vectors:
         """The first vector of each of some lessons."""
-        return self.matrix[self.starts[places]]
+        return self.matrix.take(places if self.is_plain else self.starts[places], axis=0)
 
     def owners(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Places of the lessons that rows belong to."""
-        return rows if self._is_plain else np.searchsorted(self.starts, rows, side="right") - 1
+        return rows if self.is_plain else np.searchsorted(self.starts, rows, side="right") - 1
 
     def items(self) -> Iterator[tuple[str, Vectors]]:
         """Each lesson with its vectors."""
@@ -84,7 +83,7 @@ class Rows:
         return ((i, self.matrix[start:end]) for i, start, end in zip(self.lesson_ids, self.starts.tolist(), ends, strict=True))
 
     @property
-    def _is_plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether each lesson has one row."""
         return len(self.starts) == len(self.matrix)
 
@@ -119,13 +118,36 @@ def cosines_of(rows: Rows, vector: Vector) -> NDArray[np.float32]:
     """
     if not rows.lesson_ids:
         return np.zeros(0, np.float32)
-    if vector.shape != rows.matrix.shape[1:]:
-        raise InvalidInput(f"A query of shape {vector.shape} cannot be compared with vectors of shape {rows.matrix.shape[1:]}.")
-    found: NDArray[np.float32] = rows.matrix @ np.asarray(vector, np.float32)
+    check_dimension(vector, rows.matrix.shape[1])
+    found = dots(rows.matrix, np.asarray(vector, np.float32))
     if len(rows.starts) == len(found):
         return found
     best: NDArray[np.float32] = np.maximum.reduceat(found, rows.starts)
     return best
+
+
+def check_dimension(vector: Vector, dimension: int) -> None:
+    """Raise if a query cannot be compared with vectors of this many numbers.
+
+    Raises:
+        InvalidInput: It has another shape.
+    """
+    if vector.shape != (dimension,):
+        raise InvalidInput(f"A query of shape {vector.shape} cannot be compared with vectors of shape {(dimension,)}.")
+
+
+def dots(matrix: Vectors, vector: Vector) -> NDArray[np.float32]:
+    """The dot product of each row with a vector.
+
+    Row by row, in the calling thread: for a large `matrix @ vector` BLAS wakes a second thread, and waits for it in a busy loop. On a
+    machine that has other work to do, that takes 4 ms instead of 0.3 at 10,000 rows of 384 numbers, on both cores.
+
+    Args:
+        matrix: Shape `(n, dimension)`.
+        vector: Shape `(dimension,)`.
+    """
+    found: NDArray[np.float32] = np.vecdot(matrix, vector)
+    return found
 
 
 def first(scores: NDArray[np.floating], count: int) -> NDArray[np.intp]:

@@ -12,9 +12,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
@@ -75,27 +75,29 @@ class Database:
         """
         return self._run(work, write=True)
 
-    def glance(self, query: str) -> object:
-        """The one value that a query gives, or None: in SQLite in a quarter of the time that `read` takes.
+    def glance(self, query: str, parameters: Sequence[str] = ()) -> list[tuple[Any, ...]] | None:
+        """The rows of a query by SQLite, in a quarter of the time that `read` takes; None: it has to be read, which tells what is wrong.
 
         Args:
-            query: Without parameters, in the SQL of either database.
+            query: In SQLite's SQL.
+            parameters: One for each `?`.
         """
         self._forget_after_fork()
         if not self.is_sqlite:
-            return self.read(lambda connection: connection.exec_driver_sql(query).scalar())
+            return None
         try:
             with GATE.transaction():
                 connection = self._engine.raw_connection()
                 try:
                     cursor = connection.cursor()
-                    found = cursor.execute(query).fetchone()
+                    cursor.execute(query, parameters)
+                    found = list(cursor.fetchall())
                     cursor.close()
                 finally:
                     connection.close()
         except (SQLAlchemyError, sqlite3.Error):
-            return self.read(lambda connection: connection.exec_driver_sql(query).scalar())  # which tries again, or says what is wrong
-        return None if found is None else found[0]
+            return None
+        return found
 
     def raw(self, work: Callable[[object], T]) -> T:
         """The result of work with the driver's own connection, outside any transaction (for VACUUM and checkpoints)."""

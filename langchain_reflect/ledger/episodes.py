@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, exists, func, or_, select, union
 
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput
-from langchain_reflect.ledger import dues, runs, tables, tombs
+from langchain_reflect.ledger import dues, lessons, runs, tables, tombs
 from langchain_reflect.ledger.counting import counts
 from langchain_reflect.ledger.outcomes import storable
 from langchain_reflect.ledger.packing import pack, unpack
@@ -206,11 +206,12 @@ def exposures_of(connection: Connection, namespace: Namespace, *, episode_id: UU
 
 
 def trim(connection: Connection, *, before: datetime) -> int:
-    """Drop the trajectories of episodes that began before a time and are not due; returns how many."""
-    old = select(tables.episodes.c.id).where(tables.episodes.c.started_at < before)
-    waiting = select(tables.due.c.episode_id)
-    kept = tables.trajectories.c.episode_id
-    return connection.execute(delete(tables.trajectories).where(kept.in_(old), kept.not_in(waiting))).rowcount
+    """Drop the trajectories of episodes that began before a time and are not due, and the vectors of their tasks; returns how many."""
+    table, kept = tables.episodes.c, tables.trajectories.c.episode_id
+    old = (table.started_at < before, table.id.not_in(select(tables.due.c.episode_id)))
+    tasks = connection.execute(select(table.task).distinct().where(*old, exists().where(kept == table.id))).scalars().all()
+    lessons.drop_unused_vectors(connection, tasks)
+    return connection.execute(delete(tables.trajectories).where(kept.in_(select(table.id).where(*old)))).rowcount
 
 
 def _found(connection: Connection, query: Select[Any], *, trajectories: bool) -> list[Episode]:

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from langchain_reflect.errors import EpisodeNotFound
 from langchain_reflect.ledger import dues, lessons, practices, reviews, runs, tables, tombs
-from langchain_reflect.ledger.lessons import text_hash, texts_of
+from langchain_reflect.ledger.lessons import texts_of
 from langchain_reflect.types import Erased, Lesson, Namespace
 
 _CHUNK: Final = 400
@@ -190,10 +190,5 @@ def _with_lessons(
     connection.execute(delete(tables.lessons).where(tables.lessons.c.id.in_(ids)))
     if ids:
         lessons.next_version(connection)
-    hashes = [text_hash(text) for text in said]
-    unused = ~exists().where(tables.lesson_texts.c.text_hash == tables.vectors.c.text_hash)
-    vectors = 0
-    for start in range(0, len(hashes), _CHUNK):
-        some = tables.vectors.c.text_hash.in_(hashes[start : start + _CHUNK])
-        vectors += connection.execute(delete(tables.vectors).where(some, unused)).rowcount
+    vectors = lessons.drop_unused_vectors(connection, said)
     return total + Erased(vectors=vectors, lessons=tuple(ids), changed=tuple(x.id for x in kept))

@@ -8,15 +8,18 @@ numbers become visible in their order, and each index can remember how far it ha
 """
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Connection, Integer, Text, and_, cast, delete, exists, func, select, tuple_, update
+from sqlalchemy import Connection, Integer, Text, and_, bindparam, cast, delete, exists, func, select, tuple_, update
 
 from langchain_reflect.errors import BookChanged, InvalidInput, LessonNotFound, RevisionConflict
 from langchain_reflect.ledger import tables, tombs
+from langchain_reflect.ledger.columns import NamespaceText
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
 
 if TYPE_CHECKING:
@@ -70,9 +73,7 @@ def append(connection: Connection, revisions: Sequence[Revision], *, since: int 
         raise BookChanged(f"lessons of namespace {revisions[0].lesson.namespace!r} changed since version {since}; compare with them again")
     for revision in revisions:
         lesson = revision.lesson
-        found = connection.execute(
-            select(tables.lessons.c.revision, tables.lessons.c.namespace).where(tables.lessons.c.id == lesson.id)
-        ).first()
+        found = connection.execute(_HEAD, {"lesson": lesson.id}).first()
         is_foreign = found is not None and found.namespace != lesson.namespace
         head = 0 if found is None or is_foreign else found.revision
         if lesson.revision != head + 1:
@@ -83,8 +84,9 @@ def append(connection: Connection, revisions: Sequence[Revision], *, since: int 
             raise InvalidInput(f"the id {lesson.id!r} cannot be used in namespace {lesson.namespace!r}; give each lesson an id of its own")
         if head == 0 and tombs.is_set(connection, tombs.of_lesson(lesson.namespace, lesson.id)):
             raise InvalidInput(f"lesson {lesson.id!r} was erased and stays erased; add it with another wording")
-        connection.execute(tables.revisions.insert().values(_row(revision) | {"version": version}))
-        put_head(connection, lesson, version)
+        row = _row(revision)
+        connection.execute(_ADD, row | {"version": version})
+        _put_head(connection, lesson, version, row["body"])
 
 
 def _has_changed(connection: Connection, namespace: Namespace, since: int) -> bool:
@@ -106,31 +108,54 @@ def _is_kept(connection: Connection, revision: Revision) -> bool:
 
 def put_head(connection: Connection, lesson: Lesson, version: int) -> None:
     """Refresh what is folded from a lesson's revisions."""
-    insert = tables.insert(connection.dialect.name)
-    row = {
-        "id": lesson.id,
-        "namespace": lesson.namespace,
-        "status": lesson.status,
-        "revision": lesson.revision,
-        "version": version,
-        "body": lesson.model_dump(mode="json"),
-    }
-    statement = insert(tables.lessons).values(row)
-    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={k: statement.excluded[k] for k in row if k != "id"}))
-    connection.execute(delete(tables.lesson_texts).where(tables.lesson_texts.c.lesson_id == lesson.id))
-    connection.execute(
-        tables.lesson_texts.insert(),
-        [{"lesson_id": lesson.id, "position": i, "text_hash": text_hash(text)} for i, text in enumerate(texts_of(lesson))],
-    )
+    _put_head(connection, lesson, version, lesson.model_dump(mode="json"))
+
+
+def _put_head(connection: Connection, lesson: Lesson, version: int, body: Any) -> None:
+    said = {"namespace": lesson.namespace, "status": lesson.status, "revision": lesson.revision, "version": version, "body": body}
+    connection.execute(_put(connection.dialect.name), {"id": lesson.id} | said)
+    hashes = [text_hash(text) for text in texts_of(lesson)]
+    if list(connection.execute(_TEXTS, {"lesson": lesson.id}).scalars()) != hashes:
+        connection.execute(delete(tables.lesson_texts).where(tables.lesson_texts.c.lesson_id == lesson.id))
+        rows = [{"lesson_id": lesson.id, "position": i, "text_hash": text} for i, text in enumerate(hashes)]
+        connection.execute(tables.lesson_texts.insert(), rows)
     put_evidence(connection, lesson)
 
 
 def put_evidence(connection: Connection, lesson: Lesson) -> None:
     """Keep which episodes a lesson rests on, to be found from either end."""
+    evidence = set(lesson.evidence)
+    if set(connection.execute(_EVIDENCE, {"lesson": lesson.id}).scalars()) == evidence:
+        return
     connection.execute(delete(tables.evidence).where(tables.evidence.c.lesson_id == lesson.id))
-    if lesson.evidence:
-        rows = [{"lesson_id": lesson.id, "episode_id": episode_id} for episode_id in set(lesson.evidence)]
-        connection.execute(tables.evidence.insert(), rows)
+    if evidence:
+        connection.execute(tables.evidence.insert(), [{"lesson_id": lesson.id, "episode_id": episode_id} for episode_id in evidence])
+
+
+# Statements of a lesson edit. To build one takes longer than to run it, so each is built once.
+
+_HEAD: Final = select(tables.lessons.c.revision, tables.lessons.c.namespace).where(tables.lessons.c.id == bindparam("lesson"))
+_ADD: Final = tables.revisions.insert()
+_TEXTS: Final = (
+    select(tables.lesson_texts.c.text_hash)
+    .where(tables.lesson_texts.c.lesson_id == bindparam("lesson"))
+    .order_by(tables.lesson_texts.c.position)
+)
+_EVIDENCE: Final = select(tables.evidence.c.episode_id).where(tables.evidence.c.lesson_id == bindparam("lesson"))
+
+
+@cache
+def _put(dialect: str) -> Any:
+    statement = tables.insert(dialect)(tables.lessons)
+    changed = ("namespace", "status", "revision", "version", "body")
+    return statement.on_conflict_do_update(index_elements=["id"], set_={name: statement.excluded[name] for name in changed})
+
+
+@cache
+def _count_up(dialect: str) -> Any:
+    first = tables.insert(dialect)(tables.meta).values(key=_VERSION_KEY, value="1")
+    following = cast(cast(tables.meta.c.value, Integer) + 1, Text)
+    return first.on_conflict_do_update(index_elements=["key"], set_={"value": following}).returning(tables.meta.c.value)
 
 
 def version_of(connection: Connection) -> int:
@@ -150,11 +175,7 @@ def changed_since(connection: Connection, version: int, namespace: Namespace | N
 
 def next_version(connection: Connection) -> int:
     """Take the next version of the book; nobody else can until this transaction ends."""
-    insert = tables.insert(connection.dialect.name)
-    connection.execute(insert(tables.meta).values(key=_VERSION_KEY, value="0").on_conflict_do_nothing())
-    following = cast(cast(tables.meta.c.value, Integer) + 1, Text)
-    connection.execute(update(tables.meta).where(tables.meta.c.key == _VERSION_KEY).values(value=following))
-    return version_of(connection)
+    return int(connection.execute(_count_up(connection.dialect.name)).scalar_one())
 
 
 def find(
@@ -172,6 +193,20 @@ def find(
     if limit is not None:
         query = query.limit(limit)
     return [Lesson.model_validate(body) for body in connection.execute(query).scalars()]
+
+
+BODIES: Final = f"SELECT body FROM {tables.lessons.fullname} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"  # noqa: S608 - as `VERSION`
+"""Of lessons by id, in SQLite's SQL; each recall may read some."""
+
+
+def matching(rows: Iterable[Sequence[str]], namespace: Namespace | None, statuses: Collection[LessonStatus] | None) -> list[Lesson]:
+    """Those of the lessons in rows of `BODIES` that are of a namespace and have one of these statuses; None: any."""
+    found = [Lesson.model_validate(json.loads(body)) for (body,) in rows]
+    return [
+        lesson
+        for lesson in found
+        if (namespace is None or lesson.namespace == namespace) and (statuses is None or lesson.status in statuses)
+    ]
 
 
 def said(
@@ -194,7 +229,7 @@ def one(connection: Connection, lesson_id: str, namespace: Namespace) -> Lesson:
     """One lesson; a lesson of another namespace answers like an unknown one."""
     found = find(connection, namespace=namespace, statuses=None, ids=[lesson_id], limit=None)
     if not found:
-        raise LessonNotFound(f"no lesson {lesson_id!r} in namespace {'/'.join(namespace)!r}; `reflect lessons` shows the namespaces")
+        raise LessonNotFound(f"no lesson {lesson_id!r} in namespace {'/'.join(namespace)!r}; `reflect lessons --all` lists those there are")
     return found[0]
 
 
@@ -268,6 +303,17 @@ def drop_vectors(connection: Connection, embedder: str | None, but: str | None) 
     """Delete the vectors of an embedder, or of all but one; how many there were."""
     column = tables.vectors.c.embedder
     return connection.execute(delete(tables.vectors).where(column == embedder if but is None else column != but)).rowcount
+
+
+def drop_unused_vectors(connection: Connection, texts: Iterable[str]) -> int:
+    """Delete the vectors of those of the texts that no lesson says; how many there were."""
+    hashes = [text_hash(text) for text in texts]
+    unused = ~exists().where(tables.lesson_texts.c.text_hash == tables.vectors.c.text_hash)
+    dropped = 0
+    for start in range(0, len(hashes), 500):
+        some = tables.vectors.c.text_hash.in_(hashes[start : start + 500])
+        dropped += connection.execute(delete(tables.vectors).where(some, unused)).rowcount
+    return dropped
 
 
 def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesson]) -> list[str]:
@@ -372,7 +418,9 @@ def _conditions(namespace: Namespace | None, statuses: Collection[LessonStatus] 
     columns = tables.lessons.c
     conditions: list[Any] = []
     if namespace is not None:
-        conditions.append(columns.namespace == namespace)
+        # With ids SQLite, which takes every namespace for a small one, would read all of its lessons; a cast keeps it from that index.
+        column = columns.namespace if ids is None else cast(columns.namespace, NamespaceText)
+        conditions.append(column == namespace)
     if statuses is not None:
         conditions.append(columns.status.in_(sorted(statuses)))
     if ids is not None:

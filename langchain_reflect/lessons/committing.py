@@ -1,6 +1,7 @@
 """Edits become revisions and reviews in one transaction, whoever makes them and whatever other processes do meanwhile."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,8 @@ class Committing:
         self.namespace = namespace
         self.follows = True
         """Whether the index takes in each change at once; else at the next recall."""
+        self.on_change: Callable[[], object] = lambda: None
+        """Called after this book has committed a change and embedded it."""
         self._lock = threading.RLock()
         self._finder = LessonFinder(ledger, index, embedder)
 
@@ -164,8 +167,8 @@ class Committing:
         """
         before = self.ledger.lessons_version()
         self.ledger.append_revisions(revisions)
-        if revisions and self.follows:
-            self._finder.follow(before)
+        if revisions:
+            self._follow(before)
 
     def _written(self, write: Callable[[], tuple[T, bool]]) -> T:
         """The result of reading, deciding and writing, which is done again if another process changed the same lessons meanwhile.
@@ -182,9 +185,14 @@ class Committing:
                 except RevisionConflict:
                     if attempt == _ATTEMPTS:
                         raise
-        if changed and self.follows:
-            self._finder.follow(before)
+        if changed:
+            self._follow(before)
         return result
+
+    def _follow(self, before: int) -> None:
+        if self.follows:
+            self._finder.follow(before)
+            self.on_change()
 
     def _space(self, namespace: Namespace | None) -> Namespace:
         if namespace is None and any("{" in part for part in self.namespace):
@@ -259,7 +267,7 @@ class Committing:
 
     def _new_id(self, edit: LessonEdit, terms: Terms, heads: Mapping[str, Lesson]) -> str:
         """Deterministic, so that replaying a reflection gives the same book; counted up where the id is taken."""
-        said = edit.text.model_dump_json() if edit.text else ""
+        said = json.dumps(edit.text.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) if edit.text else ""
         for attempt in range(_MOST_ALIKE):
             lesson_id = lesson_id_of(terms.actor, terms.namespace, said, attempt)
             if lesson_id not in heads and not self.ledger.lessons(ids=[lesson_id]):

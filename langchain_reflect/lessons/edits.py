@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from langchain_reflect.ledger.outcomes import storable
 from langchain_reflect.lessons.history import MERGED_INTO
 from langchain_reflect.lessons.safety import clean_text, suspicion
 from langchain_reflect.types import SERVABLE, Lesson, LessonEdit, LessonStatus, LessonText, Namespace, Revision
@@ -325,4 +326,4 @@ def _union(*parts: Iterable[T]) -> tuple[T, ...]:
 
 
 def _tasks(*parts: Iterable[str]) -> tuple[str, ...]:
-    return _union(*([task[:MAX_TASK_CHARS] for task in part if task.strip()] for part in parts))[:MAX_TASKS]
+    return _union(*([storable(task[:MAX_TASK_CHARS]) for task in part if task.strip()] for part in parts))[:MAX_TASKS]

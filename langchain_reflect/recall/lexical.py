@@ -71,7 +71,7 @@ class LexicalIndex:
         self._ids: list[str | None] = []  # by slot; None: that lesson has gone, or has another slot now
         self._lengths = array("i")
         self._found: dict[str, array[int]] = {}  # word -> slot, how often, slot, how often, …; also of slots that are empty by now
-        self._weights: dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]] = {}  # until a lesson changes
+        self._weights: dict[str, tuple[float, NDArray[np.intp], NDArray[np.float32]]] = {}  # until a lesson changes
         self._norms: NDArray[np.float32] | None = None
 
     def put(self, lesson_id: str, said: list[str]) -> None:
@@ -106,7 +106,7 @@ class LexicalIndex:
             self._tidy()
 
     def best(self, task: str, limit: int) -> list[tuple[str, float]]:
-        """The lessons that share most with a task, best first (ties: by id), with a score above 0.
+        """The lessons that share most with a task, best first (ties: the one that came first), with a score above 0.
 
         A word counts once however often the task says it: tasks may be long, and what they repeat is seldom what they are about.
 
@@ -115,12 +115,12 @@ class LexicalIndex:
             limit: Most lessons returned.
         """
         scores = self._scores(words(task))
-        hits = np.flatnonzero(scores > 0)
+        hits = scores.nonzero()[0]
         if limit < len(hits):
-            hits = hits[first(scores[hits], limit)]
+            hits = np.sort(hits[first(scores[hits], limit)])
+        hits = hits[(-scores[hits]).argsort(kind="stable")]
         ids = self._ids
-        found = [(-score, str(ids[at])) for at, score in zip(hits.tolist(), scores[hits].tolist(), strict=True)]
-        return [(lesson_id, -score) for score, lesson_id in sorted(found)]
+        return [(str(ids[at]), score) for at, score in zip(hits.tolist(), scores[hits].tolist(), strict=True)]
 
     def _changed(self) -> None:
         """Lengths and rarities are relative to all lessons."""
@@ -128,22 +128,27 @@ class LexicalIndex:
         self._weights.clear()
 
     def _scores(self, asked: list[str]) -> NDArray[np.float32]:
-        """By slot."""
+        """By slot.
+
+        No word counts for more than the task's words do by and large (root mean square), for a rare one, such as a name, may tell whose
+        task it is and not what kind of task. What is written as an identifier may.
+        """
         scores = np.zeros(len(self._ids), np.float32)
-        for word in dict.fromkeys(asked):
-            if word in self._found:
-                slots, weights = self._weighted(word)
-                scores[slots] += weights
+        found = [(word, *self._weighted(word)) for word in dict.fromkeys(asked) if word in self._found]
+        squares = [rarity * rarity for _, rarity, _, _ in found if rarity > 0]
+        most = math.sqrt(sum(squares) / max(len(squares), 1))
+        for word, rarity, slots, weights in found:
+            np.add.at(scores, slots, weights if rarity <= most or _is_identifier(word) else weights * np.float32(most / rarity))
         return scores
 
-    def _weighted(self, word: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """BM25 with the inverse document frequency of Lucene, which is never negative."""
+    def _weighted(self, word: str) -> tuple[float, NDArray[np.intp], NDArray[np.float32]]:
+        """BM25 with the inverse document frequency of Lucene, which is never negative: this rarity, slots and their weights."""
         if word not in self._weights:
             if len(self._weights) >= _WEIGHTED:
                 self._weights.clear()
             slots, times = self._of(word)
-            rarity = math.log(1 + (len(self) - len(slots) + 0.5) / (len(slots) + 0.5))
-            self._weights[word] = (slots, np.float32(rarity) * times / (times + self._norm()[slots]))
+            rarity = math.log(1 + (len(self) - len(slots) + 0.5) / (len(slots) + 0.5)) if len(slots) else 0.0
+            self._weights[word] = (rarity, slots, np.float32(rarity) * times / (times + self._norm()[slots]))
         return self._weights[word]
 
     def _of(self, word: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -181,6 +186,11 @@ class LexicalIndex:
         self._lengths = array("i", np.array(self._lengths, np.int32)[alive].tobytes())
         self._ids = [lesson_id for lesson_id in self._ids if lesson_id is not None]
         self._slots = {lesson_id: slot for slot, lesson_id in enumerate(self._ids) if lesson_id is not None}
+
+
+def _is_identifier(word: str) -> bool:
+    """Whether a word is of several parts, as `get_user_id` or `utf8` are."""
+    return not (word.isalpha() or word.isdigit())
 
 
 @lru_cache(maxsize=65_536)

@@ -1,7 +1,7 @@
 """Which of the lessons near a task are worth showing, best first, and why not the others. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -61,15 +61,15 @@ def rank(
         Every candidate, best score first (ties: nearest, then id), with the reason if it is out.
     """
     scored = [_scored(lesson, similarity, fused, (utilities or {}).get(lesson.id, 0.0)) for lesson, similarity in candidates]
-    scored.sort(key=lambda each: (-each.score, -each.similarity, each.lesson.id))
-    kept: list[Lesson] = []
+    scored.sort(key=lambda each: (-each[0], -each[1], each[2].id))
+    kept: list[str] = []
     ranked = []
-    for each in scored:
-        nearness = each.similarity if fit is None else min(each.similarity, fit)
-        reason = _reason(each.lesson, nearness, kept, vectors=vectors, floor=floor, k=k)
+    for score, similarity, lesson, utility, lexical in scored:
+        nearness = similarity if fit is None else min(similarity, fit)
+        reason = _reason(lesson.id, nearness, kept, vectors=vectors, floor=floor, k=k)
         if not reason:
-            kept.append(each.lesson)
-        ranked.append(replace(each, dropped=reason))
+            kept.append(lesson.id)
+        ranked.append(Ranked(lesson, similarity, score, utility, lexical, reason))
     return ranked
 
 
@@ -84,18 +84,22 @@ def utility_of(lesson: Lesson, effect: float = 0.0) -> float:
     return prior + min(UTILITY_CAP, UTILITY_RATE * max(0.0, effect))
 
 
-def _scored(lesson: Lesson, similarity: float, fused: Mapping[str, Fused] | None, effect: float) -> Ranked:
+def _scored(
+    lesson: Lesson, similarity: float, fused: Mapping[str, Fused] | None, effect: float
+) -> tuple[float, float, Lesson, float, float]:
+    """Score, similarity, lesson, utility and BM25 score."""
     utility = utility_of(lesson, effect)
     if fused is None:
-        return Ranked(lesson, similarity, similarity + utility, utility)
-    seen = fused.get(lesson.id) or Fused(lesson.id, similarity, 0.0, 0.0)
-    return Ranked(lesson, similarity, seen.score + utility, utility, seen.lexical)
+        return similarity + utility, similarity, lesson, utility, 0.0
+    seen = fused.get(lesson.id)
+    score, lexical = (0.0, 0.0) if seen is None else (seen.score, seen.lexical)
+    return score + utility, similarity, lesson, utility, lexical
 
 
-def _reason(lesson: Lesson, similarity: float, kept: Sequence[Lesson], *, vectors: Mapping[str, np.ndarray], floor: float, k: int) -> str:
+def _reason(lesson_id: str, similarity: float, kept: Sequence[str], *, vectors: Mapping[str, np.ndarray], floor: float, k: int) -> str:
     if floor and similarity < floor:
         return "below floor"
     for better in kept:
-        if lesson.id in vectors and better.id in vectors and float(vectors[lesson.id] @ vectors[better.id]) >= TWIN_COSINE:
-            return f"near-twin of {better.id}"
+        if lesson_id in vectors and better in vectors and float(vectors[lesson_id] @ vectors[better]) >= TWIN_COSINE:
+            return f"near-twin of {better}"
     return "over k" if len(kept) >= k else ""

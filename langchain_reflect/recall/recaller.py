@@ -6,6 +6,7 @@ deliberately goes without, because that is what lessons are judged by.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -27,6 +28,12 @@ from langchain_reflect.types import Arm, Exposure, Lesson, Match, Namespace, Rec
 
 SPARE: Final = 8
 """Candidates asked for beyond `k`, to replace near-twins."""
+_SHOWN: Final = "shown"
+"""The reason of a match that is in the block."""
+_COUNTED: Final = 2048
+"""Lessons whose tokens are remembered."""
+_Forms = Mapping[str, str]
+"""Of lessons that are to be shown, best first: by id the text for which there is room, or `""`."""
 
 
 class LessonSource(Book, Protocol):
@@ -91,7 +98,8 @@ class Recaller:
         book: Where lessons come from.
         embedder: The embedder that the book's lessons were embedded with.
         words: Finds lessons by their words as well; None: only by meaning.
-        count_tokens: Counts the tokens of a text for the model that will read it; the default guesses carefully.
+        count_tokens: Counts the tokens of a text for the model that will read it; the default guesses carefully. It is
+            remembered, so it must depend on the text alone.
         utilities: Says how much lessons help, see `ranking.utility_of`; None: only their status counts.
     """
 
@@ -108,6 +116,7 @@ class Recaller:
         self._words = words
         self._embedder = embedder
         self._count = count_tokens
+        self._tokens = lru_cache(maxsize=_COUNTED)(count_tokens)  # of single lessons, which come again and again
         self._utilities = utilities
 
     def recall(
@@ -194,7 +203,7 @@ class Recaller:
         floor, source = self._book.floors.in_force(asked.policy.floor, words=found.fit is not None)
         ranked, others = (self._ranked(each, floor, asked) for each in _parted(found, usual))
         recalled = self._recalled(ranked, asked)
-        seen = [*recalled.matches, *(self._match(each, asked.policy) for each in others)]
+        seen = [*recalled.matches, *(self._match(each, each.dropped or _SHOWN, {}, {}, asked.policy) for each in others)]
         return explanation(
             recalled,
             namespace=asked.namespace,
@@ -235,12 +244,17 @@ class Recaller:
         policy = asked.policy
         draw = _draw(asked) if ranked else _Draw(_arm(asked), 0, "")
         # The largest dose is fitted in first, so that every dose and every arm tells of the same runs.
-        whole, matches = self._render([self._match(each, policy) for each in ranked], policy)
-        matches = _assigned(matches, draw, asked)
+        largest = self._forms([each.lesson for each in ranked if not each.dropped], policy)
+        fates = _assigned(ranked, [each.dropped or _fate(largest[each.lesson.id]) for each in ranked], draw, asked)
+        shown = [each.lesson for each, fate in zip(ranked, fates, strict=True) if fate == _SHOWN]
         # Fewer lessons leave more room, for examples and reasons.
-        block, matches = self._render(matches, policy)
+        forms = largest if len(shown) == len(largest) else self._forms(shown, policy)
+        matches = [self._match(each, fate, forms, largest, policy) for each, fate in zip(ranked, fates, strict=True)]
         if draw.arm == "placebo":
+            whole = _block(largest, policy)
             block = placebo_like(whole, max_tokens=policy.max_tokens, count_tokens=self._count, template=policy.block)
+        else:
+            block = _block(forms, policy)
         return Recalled(
             task=asked.task,
             block=block,
@@ -250,30 +264,33 @@ class Recaller:
             note=_why_nothing(matches, draw.arm) if not block or draw.arm == "placebo" else "",
         )
 
-    def _match(self, ranked: Ranked, policy: RecallPolicy) -> Match:
+    def _forms(self, lessons: Sequence[Lesson], policy: RecallPolicy) -> _Forms:
+        ids = [lesson.id for lesson in lessons]
+        forms = fit(lessons, ids=ids, max_tokens=policy.max_tokens, count_tokens=self._count, template=policy.block)
+        return dict(zip(ids, forms, strict=True))
+
+    def _match(self, ranked: Ranked, fate: str, shown: _Forms, largest: _Forms, policy: RecallPolicy) -> Match:
+        lesson = ranked.lesson
+        form = shown.get(lesson.id)
+        if fate == _SHOWN and form is not None:
+            fate = _fate(form)  # a counter that is not exact may find less room for fewer lessons
         return Match(
-            lesson=ranked.lesson,
+            lesson=lesson,
             similarity=ranked.similarity,
             score=ranked.score,
             lexical=ranked.lexical,
-            tokens=self._count(item(ranked.lesson, template=policy.block)),
-            kept=not ranked.dropped,
-            reason=ranked.dropped or "shown",
+            tokens=self._tokens(form or largest.get(lesson.id) or item(lesson, template=policy.block)),
+            kept=fate == _SHOWN,
+            reason=fate,
         )
 
-    def _render(self, matches: Sequence[Match], policy: RecallPolicy) -> tuple[str, list[Match]]:
-        """The block of the matches that are kept, and all matches with those out for which there is no room."""
-        kept = [match.lesson for match in matches if match.kept]
-        ids = [lesson.id for lesson in kept]
-        forms = fit(kept, ids=ids, max_tokens=policy.max_tokens, count_tokens=self._count, template=policy.block)
-        placed = dict(zip(ids, forms, strict=True))
-        block = frame(forms, ids=ids, template=policy.block)
-        return block, [self._placed(match, placed[match.lesson.id]) if match.kept else match for match in matches]
 
-    def _placed(self, match: Match, form: str) -> Match:
-        if not form:
-            return match.model_copy(update={"kept": False, "reason": "over budget"})
-        return match.model_copy(update={"tokens": self._count(form)})
+def _fate(form: str) -> str:
+    return _SHOWN if form else "over budget"
+
+
+def _block(forms: _Forms, policy: RecallPolicy) -> str:
+    return frame(list(forms.values()), ids=list(forms), template=policy.block)
 
 
 def _parted(found: Searched, usual: int) -> tuple[Searched, Searched]:
@@ -300,28 +317,25 @@ def _draw(asked: _Asked) -> _Draw:
     return _Draw(arm, dose, version, {e.lesson_id: (e.shown, e.probability) for e in reversed(earlier)})
 
 
-def _assigned(matches: Sequence[Match], draw: _Draw, asked: _Asked) -> list[Match]:
-    """The matches after chance: what is in the block, and why the others are not."""
+def _assigned(ranked: Sequence[Ranked], fates: Sequence[str], draw: _Draw, asked: _Asked) -> list[str]:
+    """What becomes of each lesson after chance: whether it is shown, or why not."""
     if asked.unit is not None and draw.arm != "treated":
-        return [_out(match, draw.arm) if match.kept else match for match in matches]
-    cut, places = list[Match](), draw.dose
-    for match in matches:
-        if match.kept and places <= 0:
-            cut.append(_out(match, "over k"))
-        elif match.kept and asked.unit is not None and not _is_shown(match, draw, asked):
-            cut.append(_out(match, "withheld"))
+        return [draw.arm if fate == _SHOWN else fate for fate in fates]
+    after, places = list[str](), draw.dose
+    for each, fate in zip(ranked, fates, strict=True):
+        if fate != _SHOWN:
+            after.append(fate)
+            continue
+        if places <= 0:
+            after.append("over k")
         else:
-            cut.append(match)
-        places -= match.kept
-    return cut
+            after.append(_SHOWN if _is_shown(each.lesson, draw, asked) else "withheld")
+        places -= 1
+    return after
 
 
-def _out(match: Match, reason: str) -> Match:
-    return match.model_copy(update={"kept": False, "reason": reason})
-
-
-def _is_shown(match: Match, draw: _Draw, asked: _Asked) -> bool:
-    lesson, unit = match.lesson, asked.unit
+def _is_shown(lesson: Lesson, draw: _Draw, asked: _Asked) -> bool:
+    unit = asked.unit
     if unit is None or lesson.id in draw.lessons:
         return unit is None or draw.lessons[lesson.id][0]
     probability = asked.policy.withhold_probability(lesson.status)

@@ -130,6 +130,8 @@ def item(lesson: LessonText, *, examples: int = 0, why: bool = False, template: 
     """
     name = template.name
     lines = [_plain(lesson.when, lesson.do, lesson.when_not, template)]
+    if not (why or examples):
+        return lines[0]
     if why and lesson.why.strip():
         lines.append(_form(template.why).format(why=_line(lesson.why, name)))
     form = _form(template.example)

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 from langchain_reflect.recall.policy import RecallPolicy
 from langchain_reflect.recall.recaller import Recaller
 from langchain_reflect.recall.rendering import item
-from langchain_reflect.types import Match, Namespace
+from langchain_reflect.types import Match, Namespace, Recalled
+from langchain_reflect.types.block import DEFAULT_BLOCK, BlockTemplate
 
 
 class LessonRetriever(BaseRetriever):
@@ -30,10 +31,12 @@ class LessonRetriever(BaseRetriever):
     """Most tokens of all texts together."""
     floor: float | None = Field(default=None, ge=-1.0, le=1.0)
     """Least cosine similarity; None takes the embedder's calibrated floor."""
+    block: BlockTemplate = DEFAULT_BLOCK
+    """The form of the lessons, as a prompt block has it."""
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any) -> list[Document]:  # noqa: ARG002 - the base class passes it
-        recalled = self.recaller.recall(query, namespace=self.namespace, policy=self._policy(**kwargs))
-        return [_document(match) for match in recalled.matches if match.kept]
+        policy = self._policy(**kwargs)
+        return _documents(self.recaller.recall(query, namespace=self.namespace, policy=policy), policy)
 
     async def _aget_relevant_documents(
         self,
@@ -42,18 +45,22 @@ class LessonRetriever(BaseRetriever):
         run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002 - the base class passes it
         **kwargs: Any,
     ) -> list[Document]:
-        recalled = await self.recaller.arecall(query, namespace=self.namespace, policy=self._policy(**kwargs))
-        return [_document(match) for match in recalled.matches if match.kept]
+        policy = self._policy(**kwargs)
+        return _documents(await self.recaller.arecall(query, namespace=self.namespace, policy=policy), policy)
 
     def _policy(self, **overrides: Any) -> RecallPolicy:
-        return RecallPolicy(**{"k": self.k, "max_tokens": self.max_tokens, "floor": self.floor, **overrides})
+        return RecallPolicy(**{"k": self.k, "max_tokens": self.max_tokens, "floor": self.floor, "block": self.block, **overrides})
 
 
-def _document(match: Match) -> Document:
+def _documents(recalled: Recalled, policy: RecallPolicy) -> list[Document]:
+    return [_document(match, policy.block) for match in recalled.matches if match.kept]
+
+
+def _document(match: Match, template: BlockTemplate) -> Document:
     lesson = match.lesson
     return Document(
         id=lesson.id,
-        page_content=item(lesson, examples=len(lesson.examples), why=True),
+        page_content=item(lesson, examples=len(lesson.examples), why=True, template=template),
         metadata={
             "id": lesson.id,
             "when": lesson.when,

@@ -12,7 +12,7 @@ import numpy as np
 
 from langchain_reflect.index.base import Vector
 from langchain_reflect.index.field import Field, Positions
-from langchain_reflect.recall.fusion import POOL, Fused, fit, fuse, in_order, pool
+from langchain_reflect.recall.fusion import POOL, Fused, Numbers, fit, fuse, in_order, pool
 from langchain_reflect.types import Lesson, Namespace
 
 
@@ -72,24 +72,27 @@ def search(
         near = book.candidates(vector, namespace, limit + len(without))
         found = [each for each in near if each[0].id not in without][:limit]
         return Searched(found, book.vectors([lesson.id for lesson, _ in found]))
-    lexical = words.best(task, namespace, POOL + len(without), version=field.version) if len(field) else ()
-    shared = field.placed(lexical)
-    chosen = pool(field.near(POOL + len(without)), list(shared), len(field))
-    if out := field.placed((lesson_id, 0.0) for lesson_id in without):
-        chosen = chosen[~np.isin(chosen, list(out))]
-    return _hybrid(book, field, chosen, shared, namespace=namespace, limit=limit) if len(chosen) else Searched((), {})
+    sharing, scores = field.placed(words.best(task, namespace, POOL + len(without), version=field.version) if len(field) else ())
+    chosen = pool(field.near(POOL + len(without)), sharing, len(field))
+    if without:
+        chosen = chosen[~np.isin(chosen, field.placed((lesson_id, 0.0) for lesson_id in without)[0])]
+    if not len(chosen):
+        return Searched((), {})
+    lexical = np.zeros(len(field))
+    lexical[sharing] = scores
+    return _hybrid(book, field, chosen, lexical[chosen], namespace=namespace, limit=limit)
 
 
-def _hybrid(book: Book, field: Field, chosen: Positions, shared: Mapping[int, float], *, namespace: Namespace, limit: int) -> Searched:
-    cosines, vectors = field.cosines(chosen), field.vectors(chosen)
-    lexical = np.array([shared.get(at, 0.0) for at in chosen.tolist()])
+def _hybrid(book: Book, field: Field, chosen: Positions, lexical: Numbers, *, namespace: Namespace, limit: int) -> Searched:
+    cosines, vectors = field.compared(chosen)
     best, scores = fuse(cosines, lexical, vectors, limit=limit)
-    numbers = zip(field.ids(chosen[best]), cosines[best].tolist(), lexical[best].tolist(), scores[best].tolist(), strict=True)
+    ids = field.ids(chosen[best])
+    numbers = zip(ids, cosines[best].tolist(), lexical[best].tolist(), scores[best].tolist(), strict=True)
     fused = {each.lesson_id: each for each in in_order(Fused(*each) for each in numbers)[:limit]}
     known = book.servable(list(fused), namespace, version=field.version)
     return Searched(
         candidates=[(known[lesson_id], each.similarity) for lesson_id, each in fused.items() if lesson_id in known],
-        vectors=dict(zip(field.ids(chosen[best]), vectors[best], strict=True)),
+        vectors=dict(zip(ids, vectors[best], strict=True)),
         fused=fused,
         fit=fit(cosines, lexical),
     )

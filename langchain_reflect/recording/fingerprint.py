@@ -20,6 +20,8 @@ from langchain_reflect.recording.plain import Clean, clean_text, plain, text_of
 from langchain_reflect.recording.trajectory import strip_block
 from langchain_reflect.types import Fingerprint
 
+UNNAMED: Final = frozenset({"LangGraph", "RunnableSequence"})
+"""What graphs and chains are called that nobody gave a name."""
 _DIGITS: Final = 12
 _DEPTH: Final = 5
 """How deep graphs are looked for in the nodes of graphs."""

@@ -78,7 +78,10 @@ class EpisodeMethods(Methods):
         return self._write(runs.sweep, before=now() - older_than)
 
     def trim(self, older_than: timedelta) -> int:
-        """Drop steps and results of episodes that began longer ago than this, unless they are due; returns how many."""
+        """Drop steps and results of episodes that began longer ago than this, unless they are due; returns how many.
+
+        The vectors of their tasks go as well, unless a lesson names the task.
+        """
         return self._write(episodes.trim, before=now() - older_than)
 
     def exposures(

@@ -1,5 +1,6 @@
 """Methods about lessons and their vectors. The lesson book (`lessons/book.py`) is who changes lessons."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -64,6 +65,9 @@ class LessonMethods(Methods):
         limit: int | None = None,
     ) -> list[Lesson]:
         """Lessons that match all that is given, by id."""
+        rows = self._database.glance(lessons.BODIES, (json.dumps(list(ids)),)) if ids is not None and limit is None else None
+        if rows is not None:
+            return lessons.matching(rows, None if namespace is None else self._space(namespace), statuses)
         return self._read(lessons.find, namespace=namespace, statuses=statuses, ids=ids, limit=limit)
 
     def lesson_texts(
@@ -202,8 +206,8 @@ class LessonMethods(Methods):
 
     def lessons_version(self) -> int:
         """A number that grows whenever lessons change, by whatever process."""
-        found = self._database.glance(lessons.VERSION)
-        return 0 if found is None else int(str(found))
+        rows = self._database.glance(lessons.VERSION)
+        return self._read(lessons.version_of) if rows is None else int(rows[0][0]) if rows else 0
 
     def lessons_changed_since(self, version: int, *, namespace: Namespace | None = None) -> tuple[int, list[str]]:
         """The version of the book, and the ids of the lessons, of one namespace or of all, that changed after the given one."""

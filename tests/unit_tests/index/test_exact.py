@@ -1,3 +1,6 @@
+import os
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from langchain_reflect.errors import EmbedderChanged, InvalidInput
-from langchain_reflect.index.exact import ExactIndex, Rows, nearest
+from langchain_reflect.index.exact import ExactIndex, Rows, dots, nearest
 
 from .conftest import entry, unit
 
@@ -50,3 +53,19 @@ def test_vectors_of_another_dimension_are_refused(tag):
     index.open(tag)
     with pytest.raises(EmbedderChanged, match="L-a"):
         index.upsert([entry("L-a", unit(1)[:3])])
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="with one core nothing can work beside it")
+def test_no_other_thread_is_woken_for_a_product():
+    matrix, vector = np.random.default_rng(0).normal(size=(10_000, 384)).astype(np.float32), np.ones(384, np.float32)
+
+    def by_others():
+        """Share of the time that other threads of the process have worked."""
+        mine, all_threads = time.thread_time(), time.process_time()
+        for _ in range(10):
+            dots(matrix, vector)
+        mine, all_threads = time.thread_time() - mine, time.process_time() - all_threads
+        return (all_threads - mine) / mine
+
+    assert dots(matrix, vector) == pytest.approx(matrix @ vector, abs=1e-3)
+    assert min(by_others() for _ in range(5)) < 0.2

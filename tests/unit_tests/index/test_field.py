@@ -60,12 +60,22 @@ def test_blocks_that_followed_changes_answer_as_one_matrix_does():
 def test_positions_lead_to_ids_cosines_and_first_vectors():
     lessons = vectors_of({n: 1 + n % 3 for n in range(8)}, 1)
     field = Field(Blocks.of(lessons.items()), QUERY)
-    placed = field.placed([("L-6", 0.5), ("unknown", 1.0), ("L-1", 0.25)])
-    positions = np.array(sorted(placed))
-    assert field.ids(positions) == ["L-1", "L-6"]
-    assert [placed[at] for at in positions] == [0.25, 0.5]
+    placed, scores = field.placed([("L-6", 0.5), ("unknown", 1.0), ("L-1", 0.25)])
+    assert (field.ids(placed[::-1]), scores.tolist()) == (["L-1", "L-6"], [0.5, 0.25])
+    positions = np.sort(placed)
     assert field.vectors(positions).tolist() == [lessons["L-1"][0].tolist(), lessons["L-6"][0].tolist()]
     assert field.cosines(positions) == pytest.approx([(lessons[i] @ QUERY).max() for i in ("L-1", "L-6")], abs=1e-6)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("most", [1, 3])
+def test_compared_are_the_cosines_and_the_first_vectors(most):
+    lessons = vectors_of({n: 1 + n % most for n in range(8)}, 2)
+    field = Field(Blocks.of(lessons.items()), QUERY)
+    positions = np.array([1, 4, 7])
+    cosines, vectors = field.compared(positions)
+    assert cosines == pytest.approx(field.cosines(positions), abs=1e-6)
+    assert vectors.tolist() == field.vectors(positions).tolist()
 
 
 def test_a_sketch_misses_few_of_those_that_are_near():
@@ -92,6 +102,7 @@ def test_first_of_many_are_the_highest_also_where_they_are_equal():
         assert sorted(scores[first(scores, 150)]) == sorted(scores)[-150:]
 
 
+@pytest.mark.usefixtures("small")
 def test_a_query_of_another_dimension_is_an_error():
     with pytest.raises(InvalidInput, match=r"\(3,\)"):
         Field(Blocks.of([("L-a", np.eye(2, dtype=np.float32))]), np.zeros(3, np.float32))

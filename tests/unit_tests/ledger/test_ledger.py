@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput, LedgerError, LessonNotFound, ReflectError
 from langchain_reflect.ledger import Ledger
@@ -209,6 +210,41 @@ def test_a_vector_belongs_to_its_text_so_nothing_is_embedded_twice(ledger):
     assert len(ledger.missing_texts("other", [lesson])) == 2
     (held,) = ledger.vectors("E")
     assert held.vectors.tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+def test_texts_and_evidence_are_those_of_the_last_revision(ledger):
+    first, second = uuid4(), uuid4()
+    ledger.append_revisions([revision_of(a_lesson(tasks=("a", "b"), evidence=(first, second)))])
+    ledger.append_revisions([revision_of(a_lesson(2, tasks=("b", "a"), evidence=(second,)))])
+    ledger.put_vectors("E", {text: np.full(3, i, np.float32) for i, text in enumerate((a_lesson().key_text(), "a", "b"))})
+    (held,) = ledger.vectors("E")
+    assert held.vectors[:, 0].tolist() == [0, 2, 1]
+    assert ledger.lesson_facts().lost == {"L-1": (second,)}
+    ledger.append_revisions([revision_of(a_lesson(3))])
+    assert len(ledger.vectors("E")[0].vectors) == 1
+    assert ledger.lesson_facts().lost == {}
+
+
+def test_an_edit_that_changes_no_words_writes_what_changed_only(ledger):
+    """Each page that an edit writes has to reach the disk before it is acknowledged."""
+    lesson, written = a_lesson(tasks=("a",), evidence=(uuid4(),)), []
+    ledger.append_revisions([revision_of(lesson)])
+    event.listen(ledger._database._engine, "before_cursor_execute", lambda *given: written.append(given[2].split()[:3]))
+    ledger.append_revisions([revision_of(lesson.model_copy(update={"status": "retired", "revision": 2}), "retire")])
+    writes = [words for words in written if words[0] in ("INSERT", "UPDATE", "DELETE")]
+    assert writes == [["INSERT", "INTO", "meta"], ["INSERT", "INTO", "revisions"], ["INSERT", "INTO", "lessons"]]
+    assert ledger.lesson("L-1").status == "retired"
+
+
+def test_lessons_are_read_by_id_without_going_through_their_namespace(tmp_path):
+    asked = []
+    with Ledger(tmp_path) as ledger:
+        event.listen(ledger._database._engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+        ledger.lessons(namespace=("default",), statuses=("active", "candidate"), ids=["L-1", "L-2"])
+        ledger.vectors("E", namespace=("default",), statuses=("active",), ids=["L-1", "L-2"])
+        for statement, values in tuple(asked):
+            plan = ledger._read(lambda c, s=statement, v=values: c.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all())
+            assert any("lessons USING INDEX sqlite_autoindex_lessons_1 (id=?)" in row[3] for row in plan), plan
 
 
 def test_an_index_asks_what_changed_since_it_last_read(ledger):

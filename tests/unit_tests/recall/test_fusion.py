@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from langchain_reflect.recall.fusion import Fused, convex, fit, fuse, fused_scores, in_order, pool
+from langchain_reflect.recall.fusion import Fused, fit, fuse, fused_scores, in_order, pool, share_of_words
 
 from .conftest import unit_vector
 
@@ -45,6 +45,22 @@ def test_a_lesson_beside_the_best_comes_up():
     assert names(fused(dense, [], vectors | others))[:3] == ["best", "beside", "apart"]
 
 
+ALIKE = [unit_vector(1, 0.1 * n, 0) for n in range(3)]
+UNLIKE = [unit_vector(0, 1, 0), unit_vector(0, 0, 1), unit_vector(0, -1, 0)]
+
+
+def test_words_count_for_less_where_they_find_lessons_of_many_kinds():
+    cosines, lexical = np.array([0.9, 0.8, 0.7, 0, 0, 0]), np.array([0, 0, 0, 3.0, 2.0, 1.0])
+    assert share_of_words(cosines, lexical, np.stack([*ALIKE, *UNLIKE])) < 0.2
+    assert share_of_words(cosines, lexical, np.stack([*UNLIKE, *ALIKE])) > 0.8
+
+
+def test_words_count_for_half_where_both_find_the_same_or_no_word_is_shared():
+    vectors = np.stack([*ALIKE, *UNLIKE])
+    assert share_of_words(np.arange(6.0), np.arange(6.0), vectors) == pytest.approx(0.5)
+    assert share_of_words(np.arange(6.0), np.zeros(6), vectors) == 0.5
+
+
 SCORES = st.lists(st.tuples(st.floats(-1, 1, width=32), st.floats(0, 50, width=32), st.floats(0, 6.28)), min_size=1, max_size=15)
 
 
@@ -76,7 +92,6 @@ def test_a_lesson_alone_in_its_book_vouches_for_itself():
 
 
 def test_equal_scores_decide_nothing():
-    assert convex(np.full(3, 0.5), np.zeros(3)).tolist() == [0, 0, 0]
     assert fused_scores(np.full(2, 0.5), np.zeros(2), np.zeros((2, 4))).tolist() == [0, 0]
 
 

@@ -51,6 +51,17 @@ def test_rare_words_count_more_than_common_ones():
     assert names(index.best("zebra flight", 9))[0] == "b"
 
 
+def test_a_name_does_not_outweigh_what_is_to_be_done():
+    orders = {f"order{n}": f"cancel the order of {who}" for n, who in enumerate(("Ana", "Ben", "Cleo", "Dan"))}
+    others = {f"other{n}": f"Greet {who}" for n, who in enumerate(("Eve", "Fay", "Gil", "Hal", "Ida", "Jon"))}
+    assert names(index_of(**orders, **others).best("cancel an order for Eve", 9))[-1] == "other0"
+
+
+def test_a_rare_identifier_counts_for_more_than_a_rare_word():
+    index = index_of(**{f"{n}": "sort some numbers" for n in range(9)}, word="get user id zebra", identifier="get_user_id")
+    assert names(index.best("sort numbers with get_user_id and zebra", 2)) == ["identifier", "word"]
+
+
 def test_a_short_lesson_wins_over_a_long_one_that_says_the_same():
     index = index_of(long="refund " + "other words about many things " * 5, short="refund policy")
     assert names(index.best("refund", 9)) == ["short", "long"]

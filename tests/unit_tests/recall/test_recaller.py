@@ -134,6 +134,23 @@ def test_a_counter_that_disagrees_with_itself_never_leaves_a_lesson_both_shown_a
     assert recalled.block.count("When:") == len(recalled.lessons)
 
 
+def test_the_tokens_of_a_lesson_are_counted_once(book, minilm):
+    counted = []
+    recaller = Recaller(book, minilm, count_tokens=lambda text: counted.append(text) or len(text))
+    first, again = (recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1.0, max_tokens=2000)) for _ in range(2))
+    assert first == again
+    single = [text for text in counted if not text.startswith("<lessons")]
+    assert sorted(single) == sorted(set(single))
+
+
+def test_a_withheld_lesson_tells_the_tokens_that_it_would_have_taken(recaller):
+    shown = recaller.recall(TASK, namespace=HERE, policy=RecallPolicy(floor=-1.0, withhold=0.0)).matches[0]
+    policy = RecallPolicy(floor=-1.0, holdout=0.0, withhold=1.0)
+    withheld = recaller.recall(TASK, namespace=HERE, policy=policy, unit="u", episode_id=uuid4())
+    assert (withheld.matches[0].reason, withheld.matches[0].tokens) == ("withheld", shown.tokens)
+    assert withheld.exposures[0].tokens == shown.tokens
+
+
 @pytest.mark.parametrize("kind", ["exact", "chroma"])
 def test_a_lesson_that_was_retired_is_not_shown_again(recaller_of, tmp_path, kind):
     index = ChromaIndex(tmp_path / "chroma") if kind == "chroma" else ExactIndex()

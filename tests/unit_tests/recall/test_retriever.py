@@ -1,6 +1,7 @@
 import pytest
 from langchain_tests.integration_tests import RetrieversIntegrationTests
 
+from langchain_reflect import BlockTemplate
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.recall.retriever import LessonRetriever
 
@@ -32,6 +33,20 @@ def test_a_document_says_which_lesson_it_is_and_how_near(recaller):
     assert document.metadata["status"] == "active"
     assert document.metadata["revision"] == 1
     assert document.metadata["similarity"] > 0.9
+
+
+GERMAN = BlockTemplate(lesson="Wenn: {when}\nDann: {do}")
+
+
+async def test_a_document_has_the_form_of_the_template(recaller):
+    task = "Move my basic economy flight to Friday"
+    retriever = LessonRetriever(recaller=recaller, k=1, block=GERMAN)
+    for (document,) in (
+        retriever.invoke(task),
+        await retriever.ainvoke(task),
+        LessonRetriever(recaller=recaller, k=1).invoke(task, block=GERMAN),
+    ):
+        assert document.page_content.startswith("Wenn: A user wants to change a basic economy flight\n   Dann: Say")
 
 
 def test_it_abstains_below_the_floor(recaller):
