@@ -1,7 +1,7 @@
 """What the verdicts about lessons are worth, by streams of runs whose true effects are known.
 
 False verdicts at any time, time to true ones, the same streams under the rules of others, poisoned lessons, intervals of the store's
-effect, the switch that stops showing lessons, the race of doses, and what it costs to compute.
+effect, the switch that stops showing lessons, units that come again, missing outcomes, the race of doses, and what it costs to compute.
 
     python benchmarks/credit.py                # all tables, 2,000 draws for each line
     python benchmarks/credit.py --quick        # 200 draws
@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from credit_returning import after_each_run
 from credit_rules import RULES
 from credit_streams import EASY, HARD, MEDIUM, Stream, World, stream
 
 from langchain_reflect.credit import DECIDED, difficulty, race, trials, uplift
-from langchain_reflect.credit.betting import Observed, lowered_path, observe, paths
+from langchain_reflect.credit.betting import Observed, lowered, lowered_path, observe, paths, raised
 from langchain_reflect.credit.columns import TREATED, Episodes, Exposures
-from langchain_reflect.credit.comparing import Runs, observed_of
+from langchain_reflect.credit.comparing import Runs, observed_of, uneven
 
 LIMIT = float(np.log(DECIDED))
 NEVER = 10**9
@@ -46,10 +47,24 @@ USELESS = {
     "useless, judged 50 runs late": World(MEDIUM, delay=50),
     "useless, 40 % not judged, failures more": World(MEDIUM, missing=0.4),
     "useless, beside +20 and -20": World(MEDIUM, (0.0, 0.2, -0.2)),
-    "useless, conversations of 4 runs": World(MEDIUM, per_unit=4),
+    "useless, failures told at once, successes 50 runs later": World(MEDIUM, late=50),
     "useless, shares as rewards": World(MEDIUM, partial=True),
     "useless, withheld 5 %": World(MEDIUM, shown=0.95),
+    "useless, other words until half-way, which took 20": World(MEDIUM, reworded=(500, -0.2)),
 }
+RETURN = {
+    **{f"{n} in a row": {"per_unit": n} for n in (2, 5, 20)},
+    **{f"{n} on average, in any order": {"users": 1000 // n} for n in (2, 5, 20)},
+    **{f"{n}, all units once before one comes again": {"users": 1000 // n, "rounds": True} for n in (2, 5, 20)},
+}
+"""How the runs of a unit come, of 1,000 runs of a store."""
+UNJUDGED = {
+    "10 % of all": ((0.1, 0.1), (0.1, 0.1)),
+    "10 % without the lesson, 30 % with": ((0.1, 0.1), (0.3, 0.3)),
+    "half of the failures with the lesson": ((0.0, 0.0), (0.5, 0.0)),
+    "half of the successes with the lesson": ((0.0, 0.0), (0.0, 0.5)),
+}
+"""Share of failures and of successes that nobody judges, without the lesson and with it."""
 USEFUL = {
     "harmful -20, easy tasks": World(EASY, (-0.2,)),
     "helpful +20, hard tasks": World(HARD, (0.2,)),
@@ -74,11 +89,12 @@ POISONED = {
 
 
 def first_lesson(made: Stream, baseline: np.ndarray) -> Observed:
-    """Judged exposures of the first lesson of each store, in order of judgement."""
+    """Judged exposures of the first lesson of each store, in its last words, in order of judgement."""
     count = len(made.exposures.episode) // len(made.world.effects)
     told = made.exposures
-    runs = Runs(told.trial[:count], told.episode[:count], told.shown[:count], told.probability[:count])
-    return observed_of(made.episodes, runs, baseline, ~np.isnan(made.episodes.reward[told.episode[:count]]))
+    mine = np.flatnonzero(told.trial[:count] < len(made.reward))
+    runs = Runs(told.trial[mine], told.episode[mine], told.shown[mine], told.probability[mine])
+    return observed_of(made.episodes, runs, baseline, ~np.isnan(made.episodes.reward[runs.episode]))
 
 
 def crossings(observed: Observed, log_evidence: np.ndarray, draws: int, limit: float = LIMIT) -> np.ndarray:
@@ -244,29 +260,64 @@ def turned(draws: int) -> None:
     table(title, "what|runs that it helped|median|median without beginning anew", rows)
 
 
+def returning(draws: int) -> None:
+    """Conversations that go on and users who come again, looked at after each run."""
+    rows = []
+    for number, (name, how) in enumerate(RETURN.items()):
+        for spread in (0.0, 0.25, 0.5):
+            world = World((0.3, 0.7), spread=spread, **how)
+            parts = [
+                after_each_run(stream(world, draws=min(draws, 500), runs=1000, seed=5000 + 100 * number + part + int(40 * spread)))
+                for part in range(max(draws // 500, 1))
+            ]
+            up, down, caution = (np.concatenate(each) for each in zip(*parts, strict=True))
+            reached = [up + caution >= LIMIT, down + caution >= LIMIT, up >= LIMIT, down >= LIMIT]
+            rows.append([name, f"±{100 * spread:.0f}", *(f"{100 * np.mean(each.any(axis=1)):.1f}" for each in reached)])
+    title = f"Useless lessons where units come again, looked at after each of 1,000 runs (N = {draws} each; promised: 5 at most)"
+    table(title, "runs of a unit|units differ by, points|promoted, %|retired, %|if not halved: promoted, %|retired, %", rows)
+
+
 def missing(draws: int) -> None:
-    """Users who come again, and outcomes that are missing more often in one arm."""
+    """Outcomes that are missing, alike in both arms and not."""
+    rows = []
+    for number, (name, shares) in enumerate(UNJUDGED.items()):
+        made = stream(World((0.3, 0.7)), draws=draws, runs=1000, seed=520 + number)
+        chance = np.random.default_rng(540 + number)
+        lost = np.array(shares)[made.shown.astype(int), (made.reward >= 0.5).astype(int)]
+        gone = (chance.random(made.reward.shape) < lost).ravel()
+        rows.append([name, *_unjudged(_until(made.episodes, 1000, gone), made.exposures, draws)])
+    title = f"Useless lessons of which outcomes are missing, looked at after each 100 of 1,000 runs (N = {draws} each)"
+    table(title, "not judged|called uneven, %|evidence that it helps, %|promoted, %|retired, %", rows)
+    rows = []
+    for name, shown in (("with the lesson", True), ("without it", False)):
+        up, down = credited(stream(World(MEDIUM, late=50, late_if=shown), draws=draws, runs=1000, seed=77))
+        rows.append([f"only {name}", share(up), share(down), share(up, 100), share(down, 100)])
+    title = f"Useless lessons of which failures are told at once and successes 50 runs later, in one arm only (N = {draws} each)"
+    table(title, "late|evidence that it helps, %|that it hurts, %|by 100, helps, %|hurts, %", rows)
     some = max(draws // 4, 1)
-    made = stream(World((0.3, 0.7), users=60), draws=some, runs=3000, seed=500)
-    most = np.zeros((2, some))
-    for until in range(50, 3001, 50):
-        episodes, exposures, baseline = _begun(made, until)
-        observed = first_lesson(Stream(made.world, episodes, exposures, made.shown, made.reward, made.task, made.at, made.lost), baseline)
-        ends = np.append(observed.first[1:], len(observed.start)) - 1
-        for side, path in enumerate((paths(observed)[0], lowered_path(observed))):
-            most[side, observed.number] = np.maximum(most[side, observed.number], path[ends])
-    rows = [["useless lesson, 60 users who come 50 times each: promoted", f"{100 * np.mean(most[0] >= LIMIT):.1f}"]]
-    rows += [["the same: retired", f"{100 * np.mean(most[1] >= LIMIT):.1f}"]]
-    chance = np.random.default_rng(501)
-    for name, lost in (("10 % not judged, in both arms", 0.1), ("10 % not judged without lessons, 30 % with", 0.3)):
+    rows, chance = [], np.random.default_rng(501)
+    for name, part in (("10 % not judged, in both arms", 0.1), ("10 % not judged without lessons, 30 % with", 0.3)):
         made = stream(World((0.3, 0.7), doses={2: 0.0}, holdout=0.1), draws=some, runs=2000, seed=502)
-        gone = chance.random(len(made.episodes.id)) < np.where(made.episodes.arm == TREATED, lost, 0.1)
+        gone = chance.random(len(made.episodes.id)) < np.where(made.episodes.arm == TREATED, part, 0.1)
         ever = np.zeros(some, bool)
         for until in range(100, 2001, 100):
             told = _until(made.episodes, until, gone)
             ever |= np.array([each.uneven for each in uplift(told, difficulty(told))])
-        rows.append([f"{name}: flagged as uneven at one of 20 looks within 2,000 runs", f"{100 * np.mean(ever):.1f}"])
-    table(f"Users who come again, and missing outcomes, looked at again and again (N = {some} each)", "case|%", rows)
+        rows.append([name, f"{100 * np.mean(ever):.1f}"])
+    table(f"All lessons of a store: called uneven at one of 20 looks within 2,000 runs (N = {some} each)", "case|%", rows)
+
+
+def _unjudged(episodes: Episodes, told: Exposures, draws: int) -> list[str]:
+    """Per cent of lessons that were called uneven, seemed to help, were promoted (only while not uneven), were retired."""
+    ever = np.zeros((4, draws), bool)
+    baseline = difficulty(episodes)
+    for until in range(100, 1001, 100):
+        kept = episodes.started[told.episode] < until
+        runs = Runs(told.trial[kept], told.episode[kept], told.shown[kept], told.probability[kept])
+        observed = observed_of(episodes, runs, baseline, ~np.isnan(episodes.reward[runs.episode]))
+        odd, helps = uneven(episodes, runs), raised(observed, np.zeros(draws)) >= LIMIT
+        ever |= np.stack([odd, helps, helps & ~odd, lowered(observed) >= LIMIT])
+    return [f"{100 * each:.1f}" for each in ever.mean(axis=1)]
 
 
 def _until(episodes: Episodes, until: int, gone: np.ndarray | None = None) -> Episodes:
@@ -394,7 +445,7 @@ def cost(draws: int) -> None:
     table("Cost of computing everything anew, on one core", "exposures|difficulty, s|trials, s|uplift, s|race, s|µs per exposure", rows)
 
 
-PARTS = {each.__name__: each for each in (verdicts, rules, poisoned, store, turned, missing, doses, waiting, cost)}
+PARTS = {each.__name__: each for each in (verdicts, rules, poisoned, store, turned, returning, missing, doses, waiting, cost)}
 
 
 def main() -> None:

@@ -27,6 +27,10 @@ class World:
     """Added to the chance of success, by the share of the stream that is over."""
     delay: float = 0.0
     """Mean number of runs that begin before a run is judged."""
+    late: float = 0.0
+    """Number of runs that begin before a success is told, while failures are told at once."""
+    late_if: bool | None = None
+    """Whether that is so only of runs in which the first lesson was shown, or only of those in which it was withheld; None: of all."""
     missing: float = 0.0
     """Share of runs that nobody judges, twice as many among failures as among successes."""
     repeats: bool = True
@@ -34,11 +38,17 @@ class World:
     per_unit: int = 1
     """Runs of one conversation, which are treated alike."""
     users: int = 0
-    """Users who come again and again, are treated alike, and differ in how hard their tasks are; 0: the unit is the conversation."""
+    """Users who come again and again and are treated alike; 0: the unit is the conversation."""
+    rounds: bool = False
+    """Whether all users come once before one of them comes again; else each run is of any of them."""
+    spread: float = 0.0
+    """By how much the tasks of a user or a conversation are easier or harder than those of others, at most."""
     shown: float = 0.75
     holdout: float = 0.0
     partial: bool = False
     """Whether rewards are shares (of tests passed, say) and not 0 or 1."""
+    reworded: tuple[int, float] | None = None
+    """Run from which on the first lesson has other words, which are what is looked at, and its effect until then."""
     doses: dict[int, float] = field(default_factory=dict)
     """Effect of each dose on the chance of success, in place of `effects`."""
 
@@ -77,9 +87,9 @@ def stream(world: World, *, draws: int, runs: int, seed: int) -> Stream:
     ease = np.take_along_axis(chance.uniform(low, high, (draws, TASKS)), task, axis=1)
     if world.drift is not None:
         ease = ease + world.drift(np.arange(runs) / runs)
-    unit = chance.integers(0, world.users, runs) if world.users else np.arange(runs) // world.per_unit
-    if world.users:
-        ease = ease + chance.uniform(-0.25, 0.25, (draws, world.users))[:, unit]
+    unit = _units(world, runs, chance)
+    if world.spread:
+        ease = ease + chance.uniform(-world.spread, world.spread, (draws, unit.max() + 1))[:, unit]
     arm = np.where(chance.random(shape)[:, unit] < world.holdout, HOLDOUT, TREATED)
     doses = sorted(world.doses) or [1]
     dose = np.where(arm == TREATED, np.array(doses)[chance.integers(0, len(doses), shape)[:, unit]], 0)
@@ -90,6 +100,8 @@ def stream(world: World, *, draws: int, runs: int, seed: int) -> Stream:
         seen.append(shown)
         here = np.where(task < round(world.fits * TASKS), effect, world.elsewhere) if number == 0 else effect
         lift = lift + np.where(shown, here, 0.0)
+        if number == 0 and world.reworded is not None:
+            lift = np.where(np.arange(runs) < world.reworded[0], np.where(shown, world.reworded[1], 0.0), lift)
         if number == 0:
             first = here
     if world.doses:
@@ -106,6 +118,7 @@ def stream(world: World, *, draws: int, runs: int, seed: int) -> Stream:
     reward = np.where(chance.random(shape) < lost, np.nan, np.clip(reward, 0.0, 1.0))
     started = np.broadcast_to(np.arange(runs, dtype=float), shape)
     at = started + (chance.exponential(world.delay, shape) if world.delay else 0.5)
+    at = at + np.where((reward >= 0.5) & ((world.late_if is None) | (seen[0] == world.late_if)), world.late, 0.0)
     count = draws * runs
     store = np.repeat(np.arange(draws), runs)
     flat = np.arange(count)
@@ -129,11 +142,20 @@ def stream(world: World, *, draws: int, runs: int, seed: int) -> Stream:
         agent=np.zeros(count, np.int64),
     )
     treated = np.flatnonzero(arm.ravel() == TREATED)
+    earlier = treated % runs < (world.reworded[0] if world.reworded is not None else 0)
+    trial = [np.where(earlier & (number == 0), len(seen), number) * draws + store[treated] for number in range(len(seen))]
     exposures = Exposures(
         episode=np.tile(treated, len(seen)),
-        trial=np.concatenate([store[treated] + draws * number for number in range(len(seen))]),
+        trial=np.concatenate(trial),
         shown=np.concatenate([shown.ravel()[treated] for shown in seen]),
         probability=np.full(len(treated) * len(seen), world.shown),
         tokens=np.full(len(treated) * len(seen), 60),
     )
     return Stream(world, episodes, exposures, seen[0], reward, task, at, without - success)
+
+
+def _units(world: World, runs: int, chance: np.random.Generator) -> np.ndarray:
+    """Whose run each is."""
+    if not world.users:
+        return np.arange(runs) // world.per_unit
+    return np.arange(runs) % world.users if world.rounds else chance.integers(0, world.users, runs)

@@ -26,6 +26,8 @@ class Evidence:
     """Of the lesson book, when this was read."""
     episodes: Episodes
     exposures: Exposures
+    told: Floats
+    """When each episode was first judged by other than a judge model, by the clock of who wrote it, in seconds since 1970; NaN: never."""
     spaces: Sequence[tuple[Namespace, str]]
     """Namespace and graph, by `Episodes.space`."""
     wordings: Sequence[Wording]
@@ -58,7 +60,8 @@ class Evidence:
         mine = kept[self.exposures.episode]
         exposures = Exposures(**{name: getattr(self.exposures, name)[mine] for name in Exposures.__slots__})
         episodes = Episodes(**{name: getattr(self.episodes, name)[kept] for name in Episodes.__slots__})
-        return replace(self, episodes=episodes, exposures=replace(exposures, episode=place[exposures.episode]))
+        exposures = replace(exposures, episode=place[exposures.episode])
+        return replace(self, episodes=episodes, exposures=exposures, told=self.told[kept])
 
 
 def gather(rows: TrialRows) -> Evidence:
@@ -85,6 +88,7 @@ def gather(rows: TrialRows) -> Evidence:
             probability=rows.probability[known],
             tokens=rows.tokens[known],
         ),
+        told=rows.told,
         spaces=rows.spaces,
         wordings=found,
         agents=[Fingerprint(**agent) for agent in rows.agents],

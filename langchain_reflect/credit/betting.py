@@ -17,7 +17,8 @@ A unit of several runs (a conversation) counts once: its factor is the mean of t
 they are.
 
 The factor of a unit that comes again changes after its coin is known, so the promise holds at any one look and not by proof at all of them.
-By simulation such evidence reaches 20 by luck in up to 7 of 100 lives; so half of it counts (`RETURNING`), which brings it below 4 of 100.
+By simulation such evidence reaches 20 by luck in up to 7 of 100 lives; so half of it counts (`RETURNING`), which brings it to 3.9 of 100 at
+most (`benchmarks/credit.py`, units of 2, 5 and 20 runs).
 
 Sources: Ville 1939; Ramdas, Grünwald, Vovk, Shafer, "Game-theoretic statistics and safe anytime-valid inference" (Statistical Science 2023,
 arXiv 2210.01948) for e-processes and mixtures of bets; Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting"
@@ -142,7 +143,7 @@ def evidence(observed: Observed, effect: Floats | float = 0.0) -> tuple[Floats, 
         effect: One for all, or one for each comparison.
     """
     assumed = np.broadcast_to(np.asarray(effect, np.float64), observed.number.shape)
-    return raised(observed, assumed), raised(_mirrored(observed), -assumed)
+    return raised(observed, assumed), raised(mirrored(observed), -assumed)
 
 
 def raised(observed: Observed, effect: Floats) -> Floats:
@@ -151,6 +152,35 @@ def raised(observed: Observed, effect: Floats) -> Floats:
     `x` is here `(S - p)(Y - m - effect (S - p))`: what is left of `x` once the effect is taken out.
     """
     return _mixed(np.stack([observed.total(each) for each in _log_factors(observed, effect)])) + _caution(observed)
+
+
+def factors(observed: Observed, effect: Floats) -> list[Floats]:
+    """What each run by itself would multiply the capital by, for each bet on a higher reward.
+
+    Args:
+        observed: From `observe`.
+        effect: Of each comparison, as assumed.
+    """
+    p, m = observed.chance, observed.baseline
+    coin, assumed = observed.shown - p, observed.spread(effect)
+    x = coin * (observed.reward - m - assumed * coin)
+    worst = np.maximum((1 - p) * (m + assumed * (1 - p)), p * (1 - m + assumed * p))
+    most = MOST / np.maximum(worst, 1e-9)
+    variance = m * (1 - m)
+    return [1 + np.minimum(bet / variance, most) * x for bet in BETS]
+
+
+def mirrored(observed: Observed) -> Observed:
+    """As if rewards were losses."""
+    return Observed(
+        number=observed.number,
+        first=observed.first,
+        start=observed.start,
+        shown=observed.shown,
+        chance=observed.chance,
+        reward=1 - observed.reward,
+        baseline=1 - observed.baseline,
+    )
 
 
 def paths(observed: Observed, effect: float = 0.0) -> tuple[Floats, Floats]:
@@ -162,8 +192,8 @@ def paths(observed: Observed, effect: float = 0.0) -> tuple[Floats, Floats]:
     """
     assumed = np.full(len(observed.number), effect)
     up, down = (
-        _mixed(np.stack([_running(each, factors) for factors in _log_factors(each, sign * assumed)])) + _along(each, _caution(each))
-        for each, sign in ((observed, 1), (_mirrored(observed), -1))
+        _mixed(np.stack([_running(each, logs) for logs in _log_factors(each, sign * assumed)])) + _along(each, _caution(each))
+        for each, sign in ((observed, 1), (mirrored(observed), -1))
     )
     return up, down
 
@@ -180,8 +210,8 @@ def lowered(observed: Observed) -> Floats:
         return np.zeros(0)
     place = _places(observed)
     begins = np.flatnonzero(place % ANEW == 0)
-    factors = np.stack(_log_factors(_mirrored(observed), np.zeros(len(observed.number))))
-    parts = np.add.reduceat(factors, begins, axis=1)
+    grown = np.stack(_log_factors(mirrored(observed), np.zeros(len(observed.number))))
+    parts = np.add.reduceat(grown, begins, axis=1)
     shares = _shares(place[begins] // ANEW)
     first = np.searchsorted(begins, observed.first)
     logs = parts[:, first] + shares[first]
@@ -200,9 +230,9 @@ def lowered_path(observed: Observed) -> Floats:
         return np.zeros(0)
     place = _places(observed)
     logs = []
-    for factors in _log_factors(_mirrored(observed), np.zeros(len(observed.number))):
-        total = _running(observed, factors)
-        begun = np.where(place % ANEW == 0, _shares(place // ANEW) - (total - factors), -np.inf)
+    for grown in _log_factors(mirrored(observed), np.zeros(len(observed.number))):
+        total = _running(observed, grown)
+        begun = np.where(place % ANEW == 0, _shares(place // ANEW) - (total - grown), -np.inf)
         ends = np.append(observed.first[1:], len(begun))
         spans = [np.logaddexp.accumulate(begun[a:b]) for a, b in zip(observed.first, ends, strict=True)]
         logs.append(total + np.concatenate(spans))
@@ -241,7 +271,7 @@ def interval(observed: Observed) -> tuple[Floats, Floats]:
     above 0 exactly if it is decided that something helps. It tells of the effect over all the time; that something began to hurt may be
     decided by `lowered` while the interval still holds 0.
     """
-    return _lowest(observed), -_lowest(_mirrored(observed))
+    return _lowest(observed), -_lowest(mirrored(observed))
 
 
 def _lowest(observed: Observed) -> Floats:
@@ -256,14 +286,8 @@ def _lowest(observed: Observed) -> Floats:
 
 
 def _log_factors(observed: Observed, effect: Floats) -> list[Floats]:
-    """Log of what each unit multiplies the capital by, for each bet."""
-    p, m = observed.chance, observed.baseline
-    coin, assumed = observed.shown - p, observed.spread(effect)
-    x = coin * (observed.reward - m - assumed * coin)
-    worst = np.maximum((1 - p) * (m + assumed * (1 - p)), p * (1 - m + assumed * p))
-    most = MOST / np.maximum(worst, 1e-9)
-    variance = m * (1 - m)
-    return [np.log(observed.per_unit(1 + np.minimum(bet / variance, most) * x)) for bet in BETS]
+    """Log of what each unit multiplies the capital by, for each bet: the mean of the factors of its runs."""
+    return [np.log(observed.per_unit(each)) for each in factors(observed, effect)]
 
 
 def _mixed(logs: Floats) -> Floats:
@@ -278,16 +302,3 @@ def _running(observed: Observed, values: Floats) -> Floats:
     summed = np.cumsum(values)
     before = np.concatenate([[0.0], summed])[observed.first]
     return np.asarray(summed - np.repeat(before, np.diff(observed.first, append=len(values))))
-
-
-def _mirrored(observed: Observed) -> Observed:
-    """As if rewards were losses."""
-    return Observed(
-        number=observed.number,
-        first=observed.first,
-        start=observed.start,
-        shown=observed.shown,
-        chance=observed.chance,
-        reward=1 - observed.reward,
-        baseline=1 - observed.baseline,
-    )

@@ -122,8 +122,6 @@ def observed_of(episodes: Episodes, runs: Runs, baseline: Floats, judged: Bools)
         baseline: Of each episode.
         judged: Which of `runs` count.
     """
-    rank = np.empty(len(episodes.id), np.int64)
-    rank[np.lexsort((episodes.id, episodes.at))] = np.arange(len(episodes.id))
     row = runs.episode[judged]
     return observe(
         number=runs.number[judged],
@@ -132,7 +130,7 @@ def observed_of(episodes: Episodes, runs: Runs, baseline: Floats, judged: Bools)
         chance=runs.chance[judged],
         reward=episodes.reward[row],
         baseline=baseline[row],
-        rank=rank[row],
+        rank=_ranks(episodes, episodes.at)[row],
     )
 
 
@@ -155,8 +153,6 @@ def uneven(episodes: Episodes, runs: Runs) -> Bools:
     """
     numbers, place = np.unique(runs.number, return_inverse=True)
     judged = (~np.isnan(episodes.reward) & episodes.trusted)[runs.episode].astype(np.float64)
-    rank = np.empty(len(episodes.id), np.int64)
-    rank[np.lexsort((episodes.id, episodes.started))] = np.arange(len(rank))
     share = np.bincount(place, judged, len(numbers)) / np.maximum(np.bincount(place, minlength=len(numbers)), 1)
     observed = observe(
         number=runs.number,
@@ -165,10 +161,17 @@ def uneven(episodes: Episodes, runs: Runs) -> Bools:
         chance=runs.chance,
         reward=judged,
         baseline=np.clip(share, 0.02, 0.98)[place],
-        rank=rank[runs.episode],
+        rank=_ranks(episodes, episodes.started)[runs.episode],
     )
     up, down = evidence(observed)
     return np.asarray(np.maximum(up, down) >= np.log(2 * DECIDED))
+
+
+def _ranks(episodes: Episodes, times: Floats) -> Ints:
+    """Place of each episode by a time, and by its id where times are equal."""
+    rank = np.empty(len(times), np.int64)
+    rank[np.lexsort((episodes.id, times))] = np.arange(len(times))
+    return rank
 
 
 def _counts(episodes: Episodes, runs: Runs, place: Ints, size: int) -> Ints:

@@ -47,14 +47,17 @@ class Uplift:
     """Units that are missing for a verdict, about; None: too many to wait for."""
 
 
-def uplift(episodes: Episodes, baseline: Floats, *, against: int = HOLDOUT, since: Floats | None = None) -> list[Uplift]:
-    """Runs with lessons (whatever the dose) against runs without, for each space that has runs of both kinds by chance; ascending by space.
+def uplift(
+    episodes: Episodes, baseline: Floats, *, against: int = HOLDOUT, since: Floats | None = None, dose: int | None = None
+) -> list[Uplift]:
+    """Runs with lessons against runs without, for each space that has runs of both kinds by chance; ascending by space.
 
     Args:
         episodes: Columns, in any order.
         baseline: Of each episode; from `difficulty`.
         against: `HOLDOUT` or `PLACEBO`.
         since: For each space, the time from which on runs count; default all.
+        dose: Only runs with lessons that drew this one, 1 or more, against runs without; default whatever the dose.
 
     Raises:
         InvalidInput: `against` is no arm without lessons, or a column has values that cannot be meant.
@@ -62,7 +65,7 @@ def uplift(episodes: Episodes, baseline: Floats, *, against: int = HOLDOUT, sinc
     check_episodes(episodes)
     if against not in {HOLDOUT, PLACEBO}:
         raise InvalidInput(f"against={against!r}; expected HOLDOUT ({HOLDOUT}) or PLACEBO ({PLACEBO})")
-    runs = _arms(episodes, against, since)
+    runs = _arms(episodes, against, since, dose)
     found = figures(episodes, runs, baseline)
     likely = [shrink(found.effect[n : n + 1], found.error[n : n + 1]) for n in range(len(found.number))]
     mean, deviation = (np.array([float(each[n][0]) for each in likely]) for n in range(2))
@@ -70,12 +73,15 @@ def uplift(episodes: Episodes, baseline: Floats, *, against: int = HOLDOUT, sinc
     return [Uplift(**row) for row in told]
 
 
-def _arms(episodes: Episodes, against: int, since: Floats | None) -> Runs:
+def _arms(episodes: Episodes, against: int, since: Floats | None, dose: int | None) -> Runs:
     other = episodes.control if against == HOLDOUT else np.clip(1 - episodes.control - episodes.treated, 0, 1)
-    both = episodes.treated + other
-    kept = (episodes.arm == TREATED) | (episodes.arm == against)
-    kept &= (episodes.treated > 0) & (other > 1e-9)  # noqa: PLR2004 - what is left of 1 by rounding is no arm
+    treated, mine = episodes.treated, episodes.arm == TREATED
+    if dose is not None:
+        treated, mine = treated * episodes.draws[:, dose], mine & (episodes.dose == dose)
+    both = treated + other
+    kept = mine | (episodes.arm == against)
+    kept &= (treated > 0) & (other > 1e-9)  # noqa: PLR2004 - what is left of 1 by rounding is no arm
     if since is not None:
         kept &= episodes.started >= since[episodes.space]
     row = np.flatnonzero(kept)
-    return Runs(episodes.space[row], row, episodes.arm[row] == TREATED, (episodes.treated / np.where(both > 0, both, 1))[row])
+    return Runs(episodes.space[row], row, episodes.arm[row] == TREATED, (treated / np.where(both > 0, both, 1))[row])

@@ -15,6 +15,7 @@ from langchain_reflect.crediting.terms import Turn
 from langchain_reflect.evidence import Evidence
 from langchain_reflect.lessons.authors import approver_of
 from langchain_reflect.lessons.trials import Wording
+from langchain_reflect.reporting.wording import points, size
 from langchain_reflect.types import SERVABLE, LessonEdit, LessonStatus
 
 _COUNTS: Final = re.compile(r"shown (\d+), withheld (\d+)")
@@ -41,7 +42,7 @@ class Hindsight:
 
     trial: Trial | None
     units: int
-    """How many of the units are still in the record, judged or not."""
+    """How many of the units are still in the record, whatever became of their outcomes."""
 
 
 def decisions(wordings: Sequence[Wording], trials: Mapping[int, Trial], then: Callable[[int], Hindsight]) -> list[Decision]:
@@ -109,30 +110,41 @@ def said(trial: Trial) -> str:
     if math.isnan(trial.effect):
         return f"effect not known yet, {counts}"
     if trial.verdict == "hurts" and trial.effect >= 0:
-        return f"lowers the reward of late; over all the time it is {trial.effect:+.2f} ({span(trial.low, trial.high)}), {counts}"
+        whole = f"{points(trial.effect)} points ({interval_text(trial.low, trial.high)})"
+        return f"lowers the reward of late; over all the time it is {whole}, {counts}"
     if trial.effect < 0:
-        return f"lowers the reward by {-trial.effect:.2f} ({span(-trial.high, -trial.low)}), {counts}"
-    return f"raises the reward by {trial.effect:.2f} ({span(trial.low, trial.high)}), {counts}"
+        return f"lowers the reward by {size(-trial.effect)} points ({interval_text(-trial.high, -trial.low)}), {counts}"
+    return f"raises the reward by {size(trial.effect)} points ({interval_text(trial.low, trial.high)}), {counts}"
 
 
-def span(low: float, high: float) -> str:
-    """An interval in words."""
-    return f"{low:.2f} to {high:.2f}".replace("-", "−")
+def interval_text(low: float, high: float) -> str:
+    """An interval in points."""
+    return f"{size(low)} to {size(high)}"
 
 
 def until_decided(evidence: Evidence, number: int) -> tuple[Bools, int]:
-    """Which episodes tell of a wording and were judged until it was decided about; and how many units could have been by then.
+    """Which episodes tell of a wording and were judged until it was decided about; and of how many units there was ever a judgement.
+
+    A judgement that came later was none that the decision rested on, however far it was dated back. Clocks of several computers differ,
+    so the first judgements count in any case, as many as the decision names.
 
     Args:
         evidence: All there is, with the rewards that count today.
         number: Place of the wording.
     """
-    at = evidence.wordings[number].decided_at
-    assert at is not None, "asked only of what was decided"
-    mine = np.zeros(len(evidence.episodes.id), np.bool_)
-    mine[evidence.exposures.episode[evidence.exposures.trial == number]] = True
-    began = mine & (evidence.episodes.started <= at.timestamp())
-    return mine & (evidence.episodes.at <= at.timestamp()), len(np.unique(evidence.episodes.unit[began]))
+    wording, episodes, exposures = evidence.wordings[number], evidence.episodes, evidence.exposures
+    assert wording.decided_at is not None, "asked only of what was decided"
+    until = wording.decided_at.timestamp()
+    drawn = (exposures.trial == number) & (exposures.probability > 0) & (exposures.probability < 1)
+    mine = np.zeros(len(episodes.id), np.bool_)
+    mine[exposures.episode[drawn]] = True
+    mine &= (episodes.started <= until) & ~np.isnan(evidence.told)
+    units, place = np.unique(episodes.unit[mine], return_inverse=True)
+    first = np.full(len(units), np.inf)
+    np.minimum.at(first, place, evidence.told[mine])
+    if 0 < (count := _units_in(wording.decided_for)) <= len(units):
+        until = max(until, float(np.sort(first)[count - 1]))
+    return mine & (evidence.told <= until) & (episodes.at <= until), len(units)
 
 
 def certain(trial: Trial) -> float:

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from langchain_reflect.credit import Trial, difficulty, race, trials, uplift
 from langchain_reflect.credit.columns import Floats
-from langchain_reflect.crediting.deciding import Decision, Hindsight, decisions, span, until_decided
+from langchain_reflect.crediting.deciding import Decision, Hindsight, decisions, interval_text, until_decided
 from langchain_reflect.crediting.terms import ALL_GRAPHS, CreditReport, Decided, Paused
 from langchain_reflect.crediting.utilities import keep_utilities
 from langchain_reflect.errors import BookChanged
@@ -26,6 +26,7 @@ from langchain_reflect.evidence import Evidence, gather
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.authors import CREDIT
 from langchain_reflect.lessons.book import LessonBook
+from langchain_reflect.reporting.wording import size
 from langchain_reflect.types import Namespace, Steering, now
 
 logger = logging.getLogger("langchain_reflect")
@@ -158,7 +159,7 @@ def _pause(ledger: Ledger, evidence: Evidence, baseline: Floats, held: Sequence[
         if steering.paused or found.verdict != "hurts":
             continue
         space, graph = evidence.spaces[found.space]
-        reason = f"runs with lessons score {-found.effect:.2f} lower ({span(-found.high, -found.low)}) than runs without"
+        reason = f"runs with lessons score {size(-found.effect)} points lower ({interval_text(-found.high, -found.low)}) than runs without"
         if found.effect >= 0:
             reason = "runs with lessons score lower than runs without of late, although they did not before"
         entry = ledger.steer("paused", space, graph, by=CREDIT, reason=reason, after=number)

@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
+from langchain_reflect.reporting.wording import decides
 from langchain_reflect.types import LessonStatus, Namespace, Noun
 
 ALL_GRAPHS: Final = "all graphs"
@@ -28,7 +29,7 @@ class Decided(Noun):
 
     def __str__(self) -> str:
         """One line for people."""
-        asks = f"; a person decides: reflect lessons approve {self.review_id}" if self.review_id else ""
+        asks = f"; {decides(self.review_id)}" if self.review_id else ""
         return f"{self.lesson_id} {self.turn.replace('_', ' ')}: {self.reason}{asks}"
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
 
-_PAGE: Final = 2_000
+_PAGE: Final = 300
+"""Rows at a time: fewer than the 700 new objects after which Python looks for garbage, or it would look through every page in vain."""
 _JUDGE: Final = source_rank("judge")
 
 
@@ -71,6 +72,8 @@ class TrialRows:
     """When the judgement that counts was made; NaN: not judged."""
     trusted: "npt.NDArray[np.bool_]"
     """Whether the judgement that counts is not a judge model's."""
+    told: "Floats"
+    """When it was first judged by other than a judge model, whatever became of that since; NaN: never. `at` may be dated back, this not."""
     # What the numbers stand for
     spaces: Sequence[tuple[Namespace, str]]
     """Namespace and graph."""
@@ -99,7 +102,7 @@ def read(connection: Connection, namespace: Namespace | None, graph: str | None)
     within = _within(namespace, graph)
     drawn = _Drawn(connection, within)
     found = _Found(connection, drawn, within)
-    reward, at, trusted = _judged(connection, found, namespace)
+    reward, at, trusted, told = _judged(connection, found, namespace)
     return TrialRows(
         version=version_of(connection),
         id=found.ids,
@@ -114,6 +117,7 @@ def read(connection: Connection, namespace: Namespace | None, graph: str | None)
         reward=reward,
         at=at,
         trusted=trusted,
+        told=told,
         spaces=[(tuple(json.loads(space)), name) for space, name in found.spaces],
         policies=drawn.policies,
         arms=drawn.arms,
@@ -253,8 +257,8 @@ def _episode_query(connection: Connection, within: Sequence[ColumnElement[bool]]
     return select(_id(connection, e.id), *told, ends, length, *rest).where(*within)
 
 
-def _judged(connection: Connection, found: _Found, namespace: Namespace | None) -> tuple[Any, Any, Any]:
-    """Reward, time and trust of the outcome that counts, for each episode."""
+def _judged(connection: Connection, found: _Found, namespace: Namespace | None) -> tuple[Any, Any, Any, Any]:
+    """Reward, time and trust of the outcome that counts, and when there was first one that could decide something, for each episode."""
     import numpy as np  # as in `_Drawn`
 
     count = len(found.ids)
@@ -265,7 +269,7 @@ def _judged(connection: Connection, found: _Found, namespace: Namespace | None) 
     for tie, outcome in _slowly(connection, {UUID(found.ids[tie]): tie for tie in ties}):
         reward[tie], at[tie] = outcome.reward, outcome.observed_at.timestamp()
         trusted[tie] = source_rank(outcome.source) != _JUDGE
-    return reward, at, trusted
+    return reward, at, trusted, reports.told
 
 
 class _Reports:
@@ -275,26 +279,38 @@ class _Reports:
         import numpy as np  # as in `_Drawn`
 
         o, sources, keys = tables.outcomes.c, dict[Any, int](), dict[Any, int]()
-        columns = (type_coerce(o.namespace, Text), o.source, o.key, type_coerce(o.observed_at, Text), o.reward, o.retracted)
+        columns = (
+            type_coerce(o.namespace, Text),
+            o.source,
+            o.key,
+            type_coerce(o.observed_at, Text),
+            o.reward,
+            o.retracted,
+            type_coerce(o.recorded_at, Text),
+        )
         where = [] if namespace is None else [o.namespace == namespace]
         rows = dict(zip(found.ids, range(len(found.ids)), strict=True))
-        pages: list[list[Any]] = [[np.zeros(0, kind) for kind in ("i8", "i8", "i8", "i8", "f8", "?")]]
+        pages: list[list[Any]] = [[np.zeros(0, kind) for kind in ("i8", "i8", "i8", "i8", "f8", "?", "i8")]]
         for page in _pages(connection, select(_id(connection, o.episode_id), *columns).where(*where)) if rows else ():
-            ids, spaces, by, key, times, rewards, retracted = zip(*page, strict=True)
+            ids, spaces, by, key, times, rewards, retracted, recorded = zip(*page, strict=True)
             row = np.array([rows.get(i, -1) for i in ids])
             mine = row >= 0
             mine[mine] = [spaces[n] == found.names[row[n]] for n in np.flatnonzero(mine).tolist()]
             source = np.array(_numbered(zip(spaces, by, strict=True), sources), np.int64)
-            told = (row, source, np.array(_numbered(key, keys)), _microseconds(times), np.array(rewards, "f8"), np.array(retracted, "?"))
-            pages.append([column[mine] for column in told])
-        self.row, self.source, self.key, self.time, self.reward, self.retracted = (np.concatenate(p) for p in zip(*pages, strict=True))
+            said = (_microseconds(times), np.array(rewards, "f8"), np.array(retracted, "?"), _microseconds(recorded))
+            pages.append([column[mine] for column in (row, source, np.array(_numbered(key, keys)), *said)])
+        whole = (np.concatenate(parts) for parts in zip(*pages, strict=True))
+        self.row, self.source, self.key, self.time, self.reward, self.retracted, heard = whole
+        self.rank = np.array([source_rank(source) for _, source in sources], np.int64)[self.source]
+        decides = ~np.isnan(self.reward) & (self.rank != _JUDGE)
+        self.told = np.full(len(found.ids), np.nan)
+        np.fmin.at(self.told, self.row[decides], heard[decides] / 1e6)
         r = tables.revoked_sources.c
         revoked = set(map(tuple, connection.execute(select(type_coerce(r.namespace, Text), r.source))))
         self._keep(~np.array([pair in revoked for pair in sources], np.bool_)[self.source])
-        self.rank = np.array([source_rank(source) for _, source in sources], np.int64)[self.source]
 
     def _keep(self, kept: Any) -> None:
-        for name in ("row", "source", "key", "time", "reward", "retracted"):
+        for name in ("row", "source", "key", "time", "reward", "retracted", "rank"):
             setattr(self, name, getattr(self, name)[kept])
 
     def decisive(self) -> tuple["Ints", "Ints", Sequence[int]]:

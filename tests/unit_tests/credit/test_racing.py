@@ -71,6 +71,8 @@ def test_one_dose_runs_alone():
 def test_without_lessons_there_is_no_race():
     assert raced(columns(10, arm=np.full(10, HOLDOUT), treated=np.zeros(10), control=np.ones(10))) == {}
     assert raced(columns(10, arm=np.full(10, OTHER))) == {}
+    alone = {"dose": np.zeros(10, int), "draws": np.zeros((10, 1)), "treated": np.zeros(10), "control": np.ones(10)}
+    assert raced(columns(10, arm=np.full(10, HOLDOUT), **alone)) == {}
 
 
 def test_judge_models_drop_nothing_out():

@@ -49,6 +49,24 @@ def test_any_dose_counts_as_treated():
     assert found.shown + found.withheld == int(np.isin(runs(500, {}).arm, [TREATED, HOLDOUT]).sum())
 
 
+def test_each_dose_is_compared_with_runs_without_lessons():
+    chance = np.random.default_rng(3)
+    arm = chance.choice([TREATED, HOLDOUT], 3000, p=[0.8, 0.2])
+    dose = chance.choice([1, 2, 3], 3000)
+    lift = np.where(arm == TREATED, np.array([0, 0.2, 0.0, -0.2])[dose], 0.0)
+    drawn = {"control": np.full(3000, 0.2), "treated": np.full(3000, 0.8), "draws": np.tile([0, 1 / 3, 1 / 3, 1 / 3], (3000, 1))}
+    episodes = columns(3000, arm=arm, dose=dose, reward=(chance.random(3000) < 0.5 + lift).astype(float), **drawn)
+    found = {number: lifted(episodes, dose=number)[0] for number in (1, 2, 3)}
+    assert [each.verdict for each in found.values()] == ["helps", "undecided", "hurts"]
+    assert all(each.low < truth < each.high for each, truth in zip(found.values(), (0.2, 0.0, -0.2), strict=True))
+    assert {each.withheld for each in found.values()} == {int((arm == HOLDOUT).sum())}
+    assert sum(each.shown for each in found.values()) == int((arm == TREATED).sum())
+
+
+def test_a_dose_that_no_policy_drew_is_compared_with_nothing():
+    assert lifted(columns(50, arm=np.where(np.arange(50) % 2, TREATED, HOLDOUT)), dose=1) == []
+
+
 def test_what_came_before_it_was_resumed_does_not_count():
     episodes = runs(1000, {TREATED: -0.4})
     (all_of_it,) = lifted(episodes, since=np.array([-math.inf]))

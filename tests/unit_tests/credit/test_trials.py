@@ -82,6 +82,17 @@ def test_two_runs_are_hardly_more():
     assert found.error > 0.5
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_lesson_that_is_seldom_withheld_needs_about_four_times_as_many_runs(seed):
+    """Withheld 5 % as active lessons are, and 25 % as those on trial: the evidence grows with p (1 - p)."""
+    chance, more = np.random.default_rng(seed), {}
+    for probability in (0.75, 0.95):
+        episodes = columns(30, reward=(chance.random(30) < 0.5).astype(float))
+        (found,) = tried(episodes, exposed(episodes, chance.random(30) < probability, probability=probability))
+        more[probability] = found.more
+    assert 2 < more[0.95] / more[0.75] < 6
+
+
 def test_a_lesson_is_at_home_where_it_is_used_most():
     episodes = columns(10, space=[3] * 4 + [5] * 6)
     (found,) = tried(episodes, exposed(episodes, np.arange(10) % 2))

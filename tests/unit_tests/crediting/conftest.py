@@ -45,6 +45,7 @@ class World:
         judged: bool = True,
         at: datetime | None = None,
         graph: str = "agent",
+        rewards: dict[UUID, float] | None = None,
     ) -> list[UUID]:
         """Runs in which all these lessons fitted; returns their ids.
 
@@ -57,8 +58,10 @@ class World:
             judged: Whether outcomes are recorded.
             at: When the first began; each later one a second after.
             graph: Whose runs.
+            rewards: Gets the reward of each, recorded or not.
         """
-        chance, made, rewards = random.Random(seed), [], {}
+        chance, made = random.Random(seed), []
+        rewards = {} if rewards is None else rewards
         heads = {lesson.id: lesson for lesson in self.ledger.lessons(ids=list(effects))}
         for _ in range(number):
             self.count += 1

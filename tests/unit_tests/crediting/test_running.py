@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from langchain_reflect import Ledger
 from langchain_reflect.crediting import KnownUtilities, credit
+from langchain_reflect.ledger import outcomes
 from langchain_reflect.lessons.authors import CREDIT
 from langchain_reflect.reporting import report as measured
 from langchain_reflect.types import now
@@ -45,7 +46,7 @@ def test_the_history_of_a_lesson_has_the_evidence_in_plain_words(world: World):
     look(world)
     last = world.book.history(bad.id)[-1]
     assert (last.actor, last.kind) == (CREDIT, "status")
-    assert last.reason.startswith("lowers the reward by 0.")
+    assert last.reason.startswith("lowers the reward by 41 points (24 to 56), shown 237, withheld 87")
     assert "shown " in last.reason
     assert "withheld " in last.reason
     assert last.lesson.approved_by is None
@@ -195,6 +196,63 @@ def test_evidence_that_fades_as_more_comes_in_takes_nothing_back(world: World):
     assert status(world, good) != "candidate"
 
 
+@pytest.mark.parametrize("before", [None, {"reward": 0.0, "source": "judge"}, {"feedback": "hm", "source": "user"}])
+def test_first_outcomes_that_come_late_and_are_dated_back_are_no_corrections(world: World, before: dict | None):
+    good = world.lesson("good thing")
+    world.runs(100, {good.id: 0.5}, base=0.3)
+    rewards: dict[UUID, float] = {}
+    late = world.runs(200, {good.id: -0.15}, base=0.6, seed=1, judged=False, rewards=rewards)
+    for run in late if before is not None else ():
+        world.ledger.record_outcome(run, **before, key="before", namespace=SPACE)
+    look(world)
+    assert status(world, good) == "active"
+    for run in late:
+        began = world.ledger.episode(run, namespace=SPACE).started_at
+        assert began < now() - timedelta(hours=1)
+        told = {"reward": rewards[run], "source": "verifier", "observed_at": began + timedelta(minutes=1)}
+        world.ledger.record_outcome(run, **told, namespace=SPACE)
+    assert look(world).decided == ()
+    assert status(world, good) == "active"
+
+
+def test_a_correction_that_is_dated_back_is_one(world: World):
+    good = world.lesson("good thing")
+    runs = world.runs(300, {good.id: 0.4}, base=0.4)
+    look(world)
+    for run in runs:
+        told = world.ledger.outcomes(run, namespace=SPACE)[0].observed_at + timedelta(seconds=1)
+        world.ledger.record_outcome(run, reward=0.5, source="verifier", observed_at=told, namespace=SPACE)
+    assert [each.lesson_id for each in look(world).taken_back] == [good.id]
+
+
+def promoted_by_clocks_ahead(world: World, monkeypatch: pytest.MonkeyPatch, ahead: int) -> tuple[str, list[UUID]]:
+    """A lesson that was promoted, and its runs; outcomes of so many of them were written by a computer whose clock is 30 seconds ahead."""
+    good = world.lesson("good thing")
+    runs = world.runs(280 - ahead, {good.id: 0.4}, base=0.4)
+    with monkeypatch.context() as patch:
+        patch.setattr(outcomes, "now", lambda: now() + timedelta(seconds=30))
+        runs += world.runs(ahead, {good.id: 0.4}, base=0.4, seed=1)
+    assert [each.lesson_id for each in look(world).promoted] == [good.id]
+    return good.id, runs
+
+
+@pytest.mark.parametrize("ahead", [280, 40])
+def test_corrections_are_seen_though_clocks_of_writers_were_ahead(world: World, monkeypatch: pytest.MonkeyPatch, ahead: int):
+    good, runs = promoted_by_clocks_ahead(world, monkeypatch, ahead)
+    for run in runs:
+        told = world.ledger.outcomes(run, namespace=SPACE)[0].observed_at + timedelta(seconds=1)
+        world.ledger.record_outcome(run, reward=0.5, source="verifier", observed_at=told, namespace=SPACE)
+    assert [each.lesson_id for each in look(world).taken_back] == [good]
+
+
+@pytest.mark.parametrize("ahead", [280, 40])
+def test_what_fades_is_not_taken_back_because_clocks_of_writers_were_ahead(world: World, monkeypatch: pytest.MonkeyPatch, ahead: int):
+    good, _ = promoted_by_clocks_ahead(world, monkeypatch, ahead)
+    world.runs(300, {good: -0.2}, base=0.6, seed=2, at=now() + timedelta(hours=1))
+    assert [each.effect.verdict for each in measured(world.ledger).lessons] == ["undecided"]
+    assert look(world).decided == ()
+
+
 def test_outcomes_that_come_in_while_a_decision_is_made_are_none_that_it_rested_on(world: World, monkeypatch: pytest.MonkeyPatch):
     good, read = world.lesson("good thing"), world.ledger.trial_rows
     world.runs(80, {good.id: 0.6}, base=0.3)
@@ -221,7 +279,7 @@ def test_what_helped_for_long_and_turns_is_retired_and_paused_in_words_that_say_
     report = look(world)
     (retired,) = report.retired
     assert "lessons LOWER the reward of late; over all the time +" in str(measured(world.ledger))
-    assert retired.reason.startswith("lowers the reward of late; over all the time it is +0.")
+    assert retired.reason.startswith("lowers the reward of late; over all the time it is +10 points (−1.6 to 22)")
     assert [each.reason for each in report.newly_paused] == [
         "runs with lessons score lower than runs without of late, although they did not before"
     ]

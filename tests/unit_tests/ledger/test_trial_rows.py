@@ -108,6 +108,28 @@ def test_an_episode_that_goes_on_is_pending_until_it_is_judged(either: Ledger):
     assert either.trial_rows().reward.tolist() == [1.0]
 
 
+def test_when_an_episode_was_first_judged_does_not_depend_on_what_became_of_it(either: Ledger):
+    judged, silent = episode(1), episode(2)
+    for one in (judged, silent):
+        either.save_episode(one, [exposure(one)])
+        either.record_outcome(one.id, reward=1.0, source="judge", namespace=("acme",))
+        either.record_outcome(one.id, feedback="hm", source="user", namespace=("acme",))
+    before = datetime.now(UTC).timestamp()
+    either.record_outcome(judged.id, reward=1.0, source="zendesk", observed_at=datetime(2020, 1, 1, tzinfo=UTC), namespace=("acme",))
+    after = datetime.now(UTC).timestamp()
+
+    def told():
+        rows = either.trial_rows()
+        return {UUID(i): at for i, at in zip(rows.id, rows.told.tolist(), strict=True)}
+
+    first = told()
+    assert before <= first[judged.id] <= after
+    assert np.isnan(first[silent.id])
+    either.record_outcome(judged.id, reward=0.0, source="zendesk", namespace=("acme",))
+    either.revoke_source("zendesk", namespace=("acme",))
+    assert told()[judged.id] == first[judged.id]
+
+
 def test_an_outcome_of_another_namespace_judges_nothing(either: Ledger):
     one = episode(1)
     either.save_episode(one, [exposure(one)])
