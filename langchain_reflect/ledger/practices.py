@@ -5,6 +5,7 @@ Rows hold numbers and names, no text of a task; the group names in a practice's 
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -12,20 +13,23 @@ from sqlalchemy import Connection, delete, exists, select, update
 
 from langchain_reflect.errors import ClaimLost, InvalidInput
 from langchain_reflect.ledger import dues, outcomes, tables
+from langchain_reflect.ledger.claims import clock
 from langchain_reflect.types import Namespace, Outcome, Practice, PracticeRun, ReflectionReport, now
 
 _CHUNK: Final = 500
 _TRIALS: Final = "trials"
 """Key of an epoch in a body that names groups, which may be called after a task."""
+_STOPPED: Final = "stopped"
+"""Key of a body that says why it ended early, which it has not once it goes on."""
 
 
-def begin(connection: Connection, namespace: Namespace, name: str, digest: str, *, fresh: bool) -> Practice:
+def begin(connection: Connection, namespace: Namespace, name: str, digest: str, *, fresh: bool, lease: timedelta | None) -> Practice:
     """Go on with the practice of this name, or begin it; from now on only the caller may write to it.
 
     Raises:
         InvalidInput: The name stands for another practice.
     """
-    table, at = tables.practices, now()
+    table, at = tables.practices, clock(connection)
     mine = (table.c.namespace == namespace, table.c.name == name)
     found = connection.execute(select(table).where(*mine).with_for_update()).first()
     if found is not None and fresh:
@@ -38,9 +42,13 @@ def begin(connection: Connection, namespace: Namespace, name: str, digest: str, 
         )
     if found is None:
         row = {"namespace": namespace, "name": name, "id": f"P-{uuid4().hex[:12]}", "digest": digest, "fence": 0, "finished": 0}
-        values = row | {"seconds": 0.0, "body": {}, "started_at": at, "changed_at": at}
+        body = {} if lease is None else {"lease": lease.total_seconds()}
+        values = row | {"seconds": 0.0, "body": body, "started_at": at, "changed_at": at}
         connection.execute(tables.insert(connection.dialect.name)(table).values(values).on_conflict_do_nothing())
-    connection.execute(update(table).where(*mine).values(fence=table.c.fence + 1, changed_at=at))
+    changed: dict[str, Any] = {"fence": table.c.fence + 1, "changed_at": at}
+    if found is not None:
+        changed["body"] = {key: value for key, value in found.body.items() if key != _STOPPED}
+    connection.execute(update(table).where(*mine).values(changed))
     return _practice(connection.execute(select(table).where(*mine)).one())
 
 
@@ -63,6 +71,27 @@ def release(connection: Connection, practice_id: str) -> None:
     """Let other reflections take its episodes, but for those of control arms."""
     held = tables.reserved.c
     connection.execute(delete(tables.reserved).where(held.practice_id == practice_id, held.lasting == 0))
+
+
+def release_dead(connection: Connection) -> int:
+    """Let other reflections take the episodes of practices with a lease whose process was not heard of for so long; returns how many."""
+    table, held = tables.practices.c, tables.reserved.c
+    keeps = exists().where(held.practice_id == table.id, held.lasting == 0)
+    open_ = [_practice(row) for row in connection.execute(select(tables.practices).where(table.finished == 0, keeps))]
+    at = clock(connection)
+    dead = [one.id for one in open_ if one.lease is not None and one.changed_at + one.lease < at]
+    for practice_id in dead:
+        release(connection, practice_id)
+    return len(dead)
+
+
+def renew(connection: Connection, practice: Practice) -> None:
+    """Note that its process lives.
+
+    Raises:
+        ClaimLost: Somebody else goes on with it.
+    """
+    _write(connection, practice)
 
 
 def keep(
@@ -98,7 +127,7 @@ def note(connection: Connection, practice: Practice) -> None:
 def _write(connection: Connection, practice: Practice, **values: Any) -> None:
     table = tables.practices
     mine = (table.c.id == practice.id, table.c.fence == practice.fence)
-    if connection.execute(update(table).where(*mine).values(**values, changed_at=now())).rowcount == 0:
+    if connection.execute(update(table).where(*mine).values(**values, changed_at=clock(connection))).rowcount == 0:
         raise ClaimLost(
             f"the practice {practice.name!r} was taken over by another process, or begun anew; that one counts, and this one ends"
         )

@@ -6,6 +6,7 @@ The package is not named after its function, because a module of that name would
 from langchain_reflect.practising.budget import Budget, Prices
 from langchain_reflect.practising.flow import apractice, practice
 from langchain_reflect.practising.gate import EditTrial, ReplayGate, Trial
+from langchain_reflect.practising.reading import practice_report
 from langchain_reflect.practising.report import Epoch, PracticeReport, Twins
 from langchain_reflect.runs import PracticeTask
 
@@ -21,4 +22,5 @@ __all__ = [
     "Twins",
     "apractice",
     "practice",
+    "practice_report",
 ]

@@ -1,6 +1,7 @@
 """`practice` and its async twin, from the first rollout to the report."""
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,14 +18,19 @@ from typing_extensions import TypedDict, Unpack
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.learner import Learner
 from langchain_reflect.practising.budget import Budget, BudgetSpent, Prices
-from langchain_reflect.practising.gate import ReplayGate
-from langchain_reflect.practising.memory import Memory
+from langchain_reflect.practising.gate import ReplayGate, can_keep, proves_little
+from langchain_reflect.practising.memory import LEASE, Memory
 from langchain_reflect.practising.plan import TREATED, Plan
+from langchain_reflect.practising.reading import report_of
 from langchain_reflect.practising.report import INTERRUPTED, PracticeReport, epochs_of
 from langchain_reflect.reflection.policy import Gate
-from langchain_reflect.runs import Job, PracticeTask, Prepare, Run, Runner, TaskLike, progress_of, wrapped_by
+from langchain_reflect.runs import Job, PracticeTask, Prepare, Run, Runner, TaskLike, progress_of, wants_async, wrapped_by
+from langchain_reflect.settings import refuse_unknown
 from langchain_reflect.types import ReflectionReport
+from langchain_reflect.types.counting import count, every
 from langchain_reflect.verifiers import Verifier
+
+logger = logging.getLogger(__name__)
 
 
 class PracticeOptions(TypedDict, total=False):
@@ -100,8 +106,8 @@ async def apractice(
 ) -> PracticeReport:
     """Async `practice`, with the agent's `ainvoke`.
 
-    A task that is cancelled (also by Ctrl-C under `asyncio.run`) is cancelled: runs that are under way are too, and there is no report.
-    What was finished until then stays, and a practice with a name goes on from there.
+    A task that is cancelled (also by Ctrl-C under `asyncio.run`) is cancelled, and so are runs that are under way. What was finished until
+    then stays: the report so far is logged as a warning, `practice_report` returns it, and a practice with a name goes on from there.
     """
     wrapped = await asyncio.to_thread(wrapped_by, learner, agent)
     given = _Given(wrapped, tasks, verifier, learner, options, asyncio.get_running_loop())
@@ -160,7 +166,7 @@ class _Practice:
     is_named: bool
     stopped: str | None = None
     is_finished: bool = False
-    errors: list[Exception] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
     """The first that the agent raised in an epoch."""
     abstained: int = 0
     """Runs of an epoch of which the verifier said nothing."""
@@ -214,10 +220,12 @@ class _Practice:
         if own.runs and own.failed == own.runs:
             self.memory.drop(number)
             error = next(iter(self.errors), None)
-            raise InvalidInput(f"all {own.runs} runs of the agent failed, such as with {error!r}; make it run first") from error
+            is_async_only = self.runner.loop is None and wants_async(error)
+            way_out = "an agent that is only async needs `langchain_reflect.apractice`" if is_async_only else "make it run first"
+            raise InvalidInput(f"{every(own.runs, 'run')} of the agent failed, such as with {error!r}; {way_out}") from error
         if own.runs and own.runs == self.abstained:
             self.memory.drop(number)
-            raise InvalidInput(f"the verifier abstained from all {own.runs} runs; does it forget to return its judgement?")
+            raise InvalidInput(f"the verifier abstained from {every(own.runs, 'run')}; does it forget to return its judgement?")
 
     def reflect(self) -> ReflectionReport:
         """Reflect on all that is due of this practice."""
@@ -235,41 +243,48 @@ class _Practice:
     def ending(self) -> Iterator[None]:
         """Whatever ends the practice, the ledger knows how far it came."""
         try:
-            with self.learner.hold_reflection():
-                try:
-                    yield
-                except BudgetSpent as spent:
-                    self.stopped = str(spent)
-                except KeyboardInterrupt:
-                    self.stopped = INTERRUPTED
-                except BaseException as error:
-                    self.stopped = f"{type(error).__name__}: {error}"[:200]
-                    raise
-                finally:
-                    if not self.is_finished:
-                        self.runner.stopped.set()
-                    self.memory.end(stopped=self.stopped, is_finished=self.is_finished, is_named=self.is_named)
+            with self.learner.hold_reflection(), self.memory.alive(), self._noted():
+                yield
+        except asyncio.CancelledError:
+            name, rest = self.memory.practice.name, "; the same call goes on" if self.is_named else ""
+            said = "the practice %r was cancelled%s; `practice_report(%r, learner=...)` returns this again:\n%s"
+            logger.warning(said, name, rest, name, self.report())
+            raise
         finally:
             self.progress = False
 
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except BudgetSpent as spent:
+            self.stopped = str(spent)
+        except KeyboardInterrupt:
+            self.stopped = INTERRUPTED
+        except asyncio.CancelledError:
+            self.stopped = INTERRUPTED
+            raise
+        except BaseException as error:
+            self.stopped = f"{type(error).__name__}: {error}"[:200]
+            raise
+        finally:
+            if not self.is_finished:
+                self.runner.stopped.set()
+            self.memory.end(stopped=self.stopped, is_finished=self.is_finished)
+
     def report(self) -> PracticeReport:
         """What was done so far."""
-        memory, all_runs = self.memory, self.memory.tally.sum()
-        open_trials = len(memory.reflected) < len(memory.tally.epochs) and isinstance(self.gate, ReplayGate)
-        unnoted = self.gate if open_trials and isinstance(self.gate, ReplayGate) else None
-        return PracticeReport(
-            name=memory.practice.name,
-            rollouts=all_runs.runs,
-            failed=all_runs.failed,
-            epochs=epochs_of(memory.tally),
-            reflections=[r.report for r in memory.reflected],
-            trials=[t for r in memory.reflected for t in r.trials] + list(unnoted.trials if unnoted else ()),
-            edit_trials=[t for r in memory.reflected for t in r.edit_trials] + list(unnoted.edit_trials if unnoted else ()),
-            usage=memory.usage,
-            seconds=memory.practice.seconds,
+        memory, gate = self.memory, self.gate
+        is_open = len(memory.reflected) < len(memory.tally.epochs)
+        unnoted = gate if is_open and isinstance(gate, ReplayGate) else None
+        return report_of(
+            memory.practice,
+            memory.tally,
+            memory.reflected,
             stopped=self.stopped,
-            is_finished=self.is_finished,
             prices=self.prices,
+            trials=unnoted.trials if unnoted else (),
+            edit_trials=unnoted.edit_trials if unnoted else (),
         )
 
 
@@ -285,12 +300,14 @@ def _begin(given: _Given) -> _Practice:
         raise InvalidInput("validation=[] cannot try anything; give some tasks, or pass gate=None to keep drafts untried")
     if replays:
         _check_split(tasks, validation)
+        _tell_what_can_pass(tasks, validation)
     runner = Runner(given.agent, given.verifier, options.get("concurrency", 2), options.get("prepare"), given.loop)
     name = options.get("name")
     begun = learner.ledger.begin_practice(
         f"practice-{uuid4().hex[:12]}" if name is None else name,
         digest=plan.digest(validation, f"replay {options.get('repeats', 1)}" if replays else "other" if callable(wanted) else "none"),
         fresh=options.get("fresh", False),
+        lease=LEASE if name is None else None,
     )
     memory = Memory(learner, plan, begun)
     replay = partial(ReplayGate, runner, validation, memory.family_of, k=_most(learner), repeats=options.get("repeats", 1))
@@ -320,8 +337,7 @@ def _most(learner: Learner) -> int:
 def _check(options: PracticeOptions, tasks: Sequence[TaskLike]) -> None:
     if not tasks or isinstance(tasks, str):
         raise InvalidInput(f"tasks={tasks!r}; expected a list with at least one task")
-    if unknown := sorted(options.keys() - PracticeOptions.__annotations__.keys()):
-        raise InvalidInput(f"practice has no option {unknown[0]!r}; expected {', '.join(sorted(PracticeOptions.__annotations__))}")
+    refuse_unknown(practice, options, PracticeOptions)
     name = options.get("name")
     if name is not None and not name.strip():
         raise InvalidInput(f"name={name!r}; expected a text, or None for a practice of its own")
@@ -330,6 +346,15 @@ def _check(options: PracticeOptions, tasks: Sequence[TaskLike]) -> None:
     for what, value in (counts | ({} if patience is None else {"patience": patience})).items():
         if value < 1:
             raise InvalidInput(f"{what}={value!r}; expected 1 or more")
+
+
+def _tell_what_can_pass(tasks: Sequence[PracticeTask], validation: Sequence[PracticeTask]) -> None:
+    """Before anything is spent: how much a draft has to win, in the family with the fewest validation tasks."""
+    by_family = {family: sum(t.family == family for t in validation) for family in {t.family for t in tasks}}
+    family, fewest = min(by_family.items(), key=lambda pair: (pair[1], str(pair[0])))
+    level = logging.WARNING if proves_little(fewest) else logging.INFO
+    of = "" if family is None else f" of the family {family!r}"
+    logger.log(level, "%s%s: %s", count(fewest, "validation task"), of, can_keep(fewest))
 
 
 def _check_split(tasks: Sequence[PracticeTask], validation: Sequence[PracticeTask]) -> None:

@@ -7,10 +7,14 @@ what does nothing or harm, and says how lucky a useless draft would have to be.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
 
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.practising.plan import gate_seed
@@ -18,12 +22,14 @@ from langchain_reflect.practising.tally import GATE
 from langchain_reflect.reflection.policy import GateVerdict
 from langchain_reflect.runs import Job, PracticeTask, Run, Runner
 from langchain_reflect.types import EditKind, Lesson, LessonDraft, LessonEdit, LessonText, PracticeRun, RolloutGroup
-from langchain_reflect.uplift.paired import compare
+from langchain_reflect.types.counting import count
+from langchain_reflect.uplift.paired import sign_choices
 from langchain_reflect.verifiers import Verdict
 
 _MARGIN: Final = 0.05
 _RISK: Final = 0.2
 _ROUNDING: Final = 1e-9
+_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,13 @@ class Trial:
     tasks: int = 0
     """Validation tasks; each is one observation, however often it was run."""
     luck: tuple[float, ...] = ()
-    """How probable such a gain is for each draft if it made no difference (one-sided sign-flip test); not corrected for their number."""
+    """For each draft, how probable it is that one of them gains so much if none makes a difference, see `wins`."""
+    needed: int = 0
+    """So many tasks at least a draft has to win, if it loses none."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON, without the drafts."""
-        numbers = {"baseline": self.baseline, "best": self.best, "runs": self.runs, "tasks": self.tasks}
+        numbers = {"baseline": self.baseline, "best": self.best, "runs": self.runs, "tasks": self.tasks, "needed": self.needed}
         return {"group": self.group, "scores": list(self.scores), "luck": list(self.luck), **numbers}
 
     @classmethod
@@ -60,11 +68,11 @@ class Trial:
     def __str__(self) -> str:
         """One line for people."""
         scores = ", ".join(f"{score:.2f}" for score in self.scores)
-        end = "none kept"
-        if self.best is not None:
-            lucky = f" ({self.tasks} tasks, {self.luck[self.best]:.0%} by luck)" if self.luck else ""
-            end = f"kept number {self.best + 1}{lucky}"
-        return f"tried {len(self.scores)} drafts of {self.group!r}: {scores} against {self.baseline:.2f}; {end}"
+        at = self.best if self.best is not None else max(range(len(self.scores)), key=self.scores.__getitem__, default=None)
+        lucky = f"{count(self.tasks, 'task')}, {self.luck[at]:.0%} by luck" if self.luck and at is not None else ""
+        needed = f"; one has to win {self.needed} at least" if self.needed and self.best is None else ""
+        end = ("none kept" if self.best is None else f"kept number {self.best + 1}") + (f" ({lucky}{needed})" if lucky else "")
+        return f"tried {count(len(self.scores), 'draft')} of {self.group!r}: {scores} against {self.baseline:.2f}; {end}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +112,75 @@ class Notes(Protocol):
         """The lessons of these ids; None if one is not there any more."""
 
 
-def wins(gains: Sequence[float], *, margin: float = _MARGIN, risk: float = _RISK) -> tuple[bool, float]:
-    """Whether a draft beats the runs without it, and how probable so much is for one that makes no difference.
+def wins(drafts: Sequence[Sequence[float]], *, margin: float = _MARGIN, risk: float = _RISK) -> list[tuple[bool, float]]:
+    """Which of several drafts beat the runs without them, and how probable so much is if none of them makes a difference.
 
-    It has to gain `margin` in mean reward, by what luck does in at most `risk` of cases: three tasks that gain and none that loses (1 in 8)
-    are enough, two of many are not. With one or two tasks no result is that improbable; then every one of them has to gain, and such a
-    gain proves little (1 in 2, 1 in 4).
+    A draft has to gain `margin` in mean reward, by what luck does in at most `risk` of cases: three tasks that gain and none that loses (1
+    in 8) are enough, two of many are not. With one or two tasks no result is that improbable; then every one of them has to gain, and such
+    a gain proves little: each useless draft may have it (1 in 2, 1 in 4), the best of several more often.
+
+    The best of many useless drafts looks better than one of them, and that is taken off: luck is how often *any* of the drafts does so
+    well. Drafts that do the same count as one, and those that change nothing as none. With three or more tasks it never costs more than
+    dividing `risk` by their number would, and mostly much less; with one or two, a draft that gains on all tasks may be refused because of
+    other drafts.
 
     Args:
-        gains: For each validation task the mean reward with the draft minus that without it.
+        drafts: For each draft, for each validation task, the mean reward with it minus that without; at least one task.
         margin: Least gain.
         risk: Most luck.
 
     Returns:
-        The verdict, and the one-sided p value of the sign-flip test over tasks.
+        For each draft the verdict, and the one-sided p value of a sign-flip test over tasks, corrected for the number of drafts.
+
+    Source: single-step minP, Westfall and Young, Resampling-based multiple testing (1993), chapter 2.
     """
-    found = compare(gains)
-    luck = found.p / 2 if found.mean > 0 else 1.0 - found.p / 2
-    return found.mean >= margin - _ROUNDING and luck <= max(risk, 0.5 ** len(gains)) + _ROUNDING, luck
+    if len(drafts) == 0:
+        return []
+    gains = np.asarray(drafts, dtype=float).reshape(len(drafts), -1)
+    means, tasks = gains.mean(axis=1), gains.shape[1]
+    reached = np.round(sign_choices(tasks) @ gains.T, _DIGITS)  # the first row is what was seen
+    alone = np.stack([_shares_above(column) for column in reached.T], axis=1)
+    lucks = [float((alone.min(axis=1) <= seen).mean()) for seen in alone[0]]
+    most = max(risk, 0.5**tasks)
+    return [(bool(mean >= margin - _ROUNDING) and luck <= most + _ROUNDING, luck) for mean, luck in zip(means, lucks, strict=True)]
+
+
+def _shares_above(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each value the share of all that are not below it."""
+    return 1.0 - np.searchsorted(np.sort(values), values, side="left") / len(values)
+
+
+def wins_needed(tasks: int, *, risk: float = _RISK) -> int:
+    """So many of the validation tasks at least a draft has to win, if it loses none.
+
+    Args:
+        tasks: How many there are.
+        risk: Most luck.
+    """
+    return min(tasks, math.ceil(math.log2(1.0 / risk) - _ROUNDING))
+
+
+def proves_little(tasks: int, *, risk: float = _RISK) -> bool:
+    """Whether even a draft that wins all of so many tasks may well do so by luck.
+
+    Args:
+        tasks: How many there are.
+        risk: Most luck.
+    """
+    return 0.5**tasks > risk + _ROUNDING
+
+
+def can_keep(tasks: int, *, risk: float = _RISK) -> str:
+    """What so few or many validation tasks let through, in words.
+
+    Args:
+        tasks: How many there are.
+        risk: Most luck.
+    """
+    if proves_little(tasks, risk=risk):
+        useless = f"each useless draft does so in up to {0.5**tasks:.0%} of cases"
+        return f"a draft that wins all of them may be kept, but {useless}; give three or more"
+    return f"a draft is kept only if it wins {wins_needed(tasks, risk=risk)} of them at least and loses none, or more if it loses some"
 
 
 @dataclass(eq=False)
@@ -163,13 +222,12 @@ class ReplayGate:
         made = self._made([(pair, (draft, *run.shown)[: self.k]) for draft in drafts for pair, run in zip(pairs, bare, strict=True)])
         each = [made[at : at + len(pairs)] for at in range(0, len(made), len(pairs))]
         before = _by_task(pairs, bare)
-        found = [wins(_gains(before, _by_task(pairs, runs)), margin=self.margin, risk=self.risk) for runs in each]
+        found = wins([_gains(before, _by_task(pairs, runs)) for runs in each], margin=self.margin, risk=self.risk)
         scores = [_mean(runs) for runs in each]
         best = max((at for at, (won, _) in enumerate(found) if won), key=scores.__getitem__, default=None)
-        luck = tuple(p for _, p in found)
-        self.trials.append(
-            Trial(group.key, tuple(drafts), tuple(scores), _mean(bare), best, len(bare) + len(made), len(before), luck),
-        )
+        luck, needed = tuple(p for _, p in found), wins_needed(len(before), risk=self.risk)
+        runs = len(bare) + len(made)
+        self.trials.append(Trial(group.key, tuple(drafts), tuple(scores), _mean(bare), best, runs, len(before), luck, needed))
         return GateVerdict(best=best, scores=scores, baseline=_mean(bare))
 
     def try_edit(self, edit: LessonEdit, before: Sequence[Lesson], after: Sequence[LessonText], group: RolloutGroup) -> str | None:

@@ -1,36 +1,33 @@
 """What a practice knows of itself, kept in the ledger as it happens, so that it goes on after a crash where it ended."""
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from functools import reduce
 from operator import add
 from typing import Any, Final
 from uuid import UUID
 
 from langchain_reflect.agents.episodes import new_id
-from langchain_reflect.errors import ClaimLost
+from langchain_reflect.errors import ClaimLost, ReflectError
 from langchain_reflect.learner import Learner
 from langchain_reflect.ledger.outcomes import OutcomeFields
-from langchain_reflect.practising.gate import EditTrial, ReplayGate, Trial
+from langchain_reflect.practising.gate import ReplayGate
 from langchain_reflect.practising.plan import TREATED, Cell, Plan
+from langchain_reflect.practising.reading import Reflected, reflected_in
 from langchain_reflect.practising.tally import GATE, Tally
 from langchain_reflect.reflection.policy import Gate
 from langchain_reflect.runs import Job, Run
 from langchain_reflect.types import LessonText, Practice, PracticeRun, ReflectionReport, Usage
 
+logger = logging.getLogger(__name__)
+LEASE: Final = timedelta(minutes=10)
+"""How long the rollouts of a practice without a name are left to it after its process was last heard of."""
 KEY: Final = "practice"
 """Key of the outcomes, so that a verifier of the learner's own does not contend with them."""
-
-
-@dataclass(slots=True)
-class Reflected:
-    """What the reflection after an epoch led to."""
-
-    report: ReflectionReport
-    trials: list[Trial] = field(default_factory=list)
-    edit_trials: list[EditTrial] = field(default_factory=list)
 
 
 class Memory:
@@ -55,16 +52,10 @@ class Memory:
         self._read()
 
     def _read(self) -> None:
-        ledger, body = self.learner.ledger, self.practice.body
+        ledger = self.learner.ledger
         for run in ledger.practice_runs(self.practice.id):
             self._count(run)
-        reports = {report.id: report for report in ledger.practice_reports(self.practice.id)}
-        epochs: Any = body.get("epochs", [])
-        for epoch in epochs:
-            theirs = [reports[i] for i in epoch["reflections"] if i in reports]
-            whole = reduce(add, theirs) if theirs else ReflectionReport(id="")
-            trials = [Trial.from_dict(t) for t in epoch.get("trials", [])]
-            self.reflected.append(Reflected(whole, trials, [EditTrial(**t) for t in epoch.get("edit_trials", [])]))
+        self.reflected = reflected_in(ledger, self.practice)
         if self.practice.fence > 1:  # whoever worked on it before is dead, or cannot finish any more
             ledger.reclaim_practice(self.practice)
 
@@ -184,16 +175,34 @@ class Memory:
         epoch = {"reflections": [r.id for r in made], "trials": [t.to_dict() for t in trials], "edit_trials": [t.to_dict() for t in edits]}
         self._write(body={**body, "epochs": [*epochs, epoch]})
 
-    def end(self, *, stopped: str | None, is_finished: bool, is_named: bool) -> None:
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """While the block runs, the ledger hears of a practice without a name, so that its rollouts are left to it."""
+        ended = threading.Event()
+        if self.practice.lease is not None:
+            every = self.practice.lease.total_seconds() / 3
+            threading.Thread(target=self._beat, args=(ended, every), name="reflect-practice-lease", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+    def _beat(self, ended: threading.Event, every: float) -> None:
+        while not ended.wait(every):
+            try:
+                self.learner.ledger.renew_practice(self.practice)
+            except ClaimLost:
+                return  # the next write of the practice says so
+            except ReflectError as error:
+                logger.warning("the lease of the practice %r could not be prolonged: %s", self.practice.name, error)
+
+    def end(self, *, stopped: str | None, is_finished: bool) -> None:
         """Note how it ended. What nobody will go on with is left to other reflections."""
         self._write(body={**self.practice.body, "stopped": stopped}, is_finished=is_finished)
-        if is_finished or not is_named:
+        if is_finished or self.practice.lease is not None:
             self.learner.ledger.release_practice(self.practice.name, namespace=self.practice.namespace)
 
     def _write(self, *, body: dict[str, Any], is_finished: bool = False) -> None:
         changed = {"body": body, "seconds": self.seconds, "finished": is_finished}
         self.practice = self.practice.model_copy(update=changed)
         self.learner.ledger.note_practice(self.practice)
-
-
-Keep = Callable[[Run], None]

@@ -11,6 +11,7 @@ from langchain_reflect.practising.gate import EditTrial, Trial
 from langchain_reflect.practising.plan import TREATED
 from langchain_reflect.practising.tally import Tally
 from langchain_reflect.types import Arm, EditKind, ReflectionReport, Usage
+from langchain_reflect.types.counting import count
 from langchain_reflect.uplift.paired import compare
 
 INTERRUPTED: Final = "interrupted"
@@ -133,16 +134,17 @@ class PracticeReport:
         cost = "" if self.cost is None or self.prices is None else f", {self.cost:.4f} {self.prices.currency}"
         changes = {"added": self.lessons, "revised": self.revised, "merged": self.merged, "retired": self.retired}
         more = [f"{len(ids)} {what}" for what, ids in changes.items() if ids and what != "added"]
-        spent = f"{self.usage.calls} calls, {self.usage.tokens_in}+{self.usage.tokens_out} tokens{cost}"
+        spent = f"{count(self.usage.calls, 'call')}, {self.usage.tokens_in}+{self.usage.tokens_out} tokens{cost}"
+        added = count(len(self.lessons), "lesson")
         lines = [
-            f"{self.rollouts} rollouts ({self.failed} failed) and {self.gate_runs} trial runs in {self.seconds:.1f} s"
+            f"{count(self.rollouts, 'rollout')} ({self.failed} failed) and {count(self.gate_runs, 'trial run')} in {self.seconds:.1f} s"
             + ("" if self.stopped is None else f", {_ended(self.stopped)}"),
             f"mean reward by epoch: {', '.join(f'{mean:.2f}' for mean in self.curve) or 'none'}",
             *(line for epoch in self.epochs for line in _about(epoch)),
             *(f"reflection: {report}" for report in self.reflections),
             *(f"error: {error}" for report in self.reflections for error in report.errors),
             *(str(trial) for trial in (*self.trials, *self.edit_trials)),
-            f"{', '.join([f'{len(self.lessons)} lessons added', *more])}, {self.rejected} rejected by the gate; {spent}",
+            f"{', '.join([f'{added} added', *more])}, {self.rejected} rejected by the gate; {spent}",
         ]
         return "\n".join(lines)
 
@@ -222,7 +224,7 @@ def _about(epoch: Epoch) -> list[str]:
         *([f"epoch {epoch.number + 1} by family: {families}"] if len(epoch.families) > 1 else []),
         *(
             f"epoch {epoch.number + 1} against {_ARM[t.arm]}: {t.gain:+.2f} "
-            f"(95 % interval {t.low:+.2f} to {t.high:+.2f}, {t.tasks} tasks; without {t.mean:.2f})"
+            f"(95 % interval {t.low:+.2f} to {t.high:+.2f}, {count(t.tasks, 'task')}; without {t.mean:.2f})"
             for t in epoch.twins
         ),
     ]

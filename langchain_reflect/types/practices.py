@@ -1,6 +1,6 @@
 """What is kept of a practice, so that it can go on after a crash."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import Field, JsonValue
@@ -46,3 +46,10 @@ class Practice(Noun):
     """What its finished epochs led to; see `practising.memory`."""
     started_at: datetime = Field(default_factory=now)
     changed_at: datetime = Field(default_factory=now)
+    """When its process was last heard of."""
+
+    @property
+    def lease(self) -> timedelta | None:
+        """How long its rollouts are left to it after its process was last heard of; None: until it is finished, or released."""
+        seconds = self.body.get("lease")
+        return timedelta(seconds=seconds) if isinstance(seconds, int | float) else None

@@ -1,6 +1,7 @@
 """Methods about practices: what they need to go on after a crash."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -15,19 +16,23 @@ from langchain_reflect.types import Namespace, Practice, PracticeRun, Reflection
 class PracticeMethods(Methods):
     """Keep practices. `practice` writes them; a name belongs to one namespace, by default the ledger's own."""
 
-    def begin_practice(self, name: str, *, digest: str, fresh: bool = False, namespace: Namespace | None = None) -> Practice:
+    def begin_practice(
+        self, name: str, *, digest: str, fresh: bool = False, lease: timedelta | None = None, namespace: Namespace | None = None
+    ) -> Practice:
         """Go on with the practice of this name, or begin it; whoever had begun it before cannot write to it any more.
 
         Args:
             name: Identifies it.
             digest: Of what is practised.
             fresh: Forget what is noted under this name; its episodes and lessons stay.
+            lease: How long its episodes are left to it after its process was last heard of, see `renew_practice`; None: until it is
+                finished, or released.
             namespace: Of the name.
 
         Raises:
             InvalidInput: The name stands for a practice with another digest, or is no name.
         """
-        return self._write(practices.begin, self._space(namespace), outcomes.name_of("name", name), digest, fresh=fresh)
+        return self._write(practices.begin, self._space(namespace), outcomes.name_of("name", name), digest, fresh=fresh, lease=lease)
 
     def reserve(self, practice: Practice, *, treated: Collection[UUID] = (), controls: Collection[UUID] = ()) -> None:
         """Keep episodes that are about to begin for the practice's own reflection, and those of control arms from all of them."""
@@ -70,6 +75,14 @@ class PracticeMethods(Methods):
             ClaimLost: Somebody else goes on with it.
         """
         self._write(practices.note, practice)
+
+    def renew_practice(self, practice: Practice) -> None:
+        """Note that the process of a practice lives.
+
+        Raises:
+            ClaimLost: Somebody else goes on with it.
+        """
+        self._write(practices.renew, practice)
 
     def undo_practice_epoch(self, practice: Practice, epoch: int) -> None:
         """Forget the runs of an epoch, so that they are made again."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from pydantic import JsonValue
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from langchain_reflect.ledger import claims, outcomes, tables
+from langchain_reflect.ledger import claims, outcomes, practices, tables
 from langchain_reflect.ledger.claims import Claim, Ending
 from langchain_reflect.ledger.methods.base import Methods
 from langchain_reflect.types import Job, JobState, Namespace, ReflectionReport, RolloutGroup
@@ -52,9 +53,9 @@ class WorkMethods(Methods):
             daily_tokens: Likewise for tokens.
             max_failures: A job whose workers died so often is parked.
         """
-        return self._write(
+        take = partial(
             claims.claim,
-            owner,
+            owner=owner,
             limit=limit,
             lease=lease,
             namespace=namespace,
@@ -64,6 +65,13 @@ class WorkMethods(Methods):
             daily_tokens=daily_tokens,
             max_failures=max_failures,
         )
+
+        def taken(connection: Connection) -> list[Job]:
+            if episodes is None:
+                practices.release_dead(connection)
+            return take(connection)
+
+        return self._write(taken)
 
     def renew(self, held: Iterable[Claim], lease: timedelta = LEASE) -> list[Claim]:
         """Prolong leases; returns the claims that are still held."""

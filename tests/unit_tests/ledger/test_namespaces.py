@@ -342,8 +342,8 @@ OF_ALL = {
     *("adopt_vectors", "drop_vectors"),  # of an embedder, which is one for all
     *("missing_texts", "put_vectors", "text_vectors"),  # by text, which the caller has
     *("renew", "give_back", "drop"),  # a claim is a right that `claim` handed out
-    *("reserve", "keep_practice_run", "keep_practice_runs", "note_practice", "undo_practice_epoch", "reclaim_practice"),  # and so is a
-    *("practice_runs", "practice_reports"),  # practice, by `begin_practice`
+    *("reserve", "keep_practice_run", "keep_practice_runs", "note_practice", "renew_practice", "undo_practice_epoch"),  # and so is a
+    *("reclaim_practice", "practice_runs", "practice_reports"),  # practice, by `begin_practice`
     "paused",  # the operator's, over all namespaces
 }
 

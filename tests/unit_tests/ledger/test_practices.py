@@ -1,11 +1,13 @@
 """What a practice needs to go on is in the ledger: each run counts once, and its episodes are its own."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from langchain_reflect import Episode, Ledger
 from langchain_reflect.errors import ClaimLost, EpisodeErased, InvalidInput
+from langchain_reflect.ledger import practices
 from langchain_reflect.types import PracticeRun, RolloutGroup, Usage
 
 
@@ -115,6 +117,27 @@ def test_jobs_of_a_process_that_died_are_taken_back(ledger):
     (again,) = ledger.claim("heir", episodes=ids)
     assert (again.id, again.failures) == (dead.id, 0)
     assert again.fence > dead.fence
+
+
+def test_episodes_of_a_process_that_was_not_heard_of_for_its_lease_are_anybodys(ledger, monkeypatch):
+    heard_of = {name: ledger.begin_practice(name, digest="d", lease=timedelta(minutes=5)) for name in ("dead", "alive")}
+    named, (one, other, third) = ledger.begin_practice("named", digest="d"), (judged(ledger)[0] for _ in range(3))
+    for practice, episode in zip([*heard_of.values(), named], (one, other, third), strict=True):
+        ledger.reserve(practice, treated=[episode.id])
+    start = datetime.now(UTC)
+    monkeypatch.setattr(practices, "clock", lambda _: start + timedelta(minutes=4))
+    ledger.renew_practice(heard_of["alive"])
+    ledger.claim("anybody")
+    assert not {one.id, other.id, third.id} & due_of(ledger)
+    monkeypatch.setattr(practices, "clock", lambda _: start + timedelta(minutes=6))
+    ledger.claim("a practice", episodes=[uuid4()])
+    assert not {one.id, other.id, third.id} & due_of(ledger), "who names episodes wants nobody else's"
+    ledger.claim("anybody")
+    assert {one.id, other.id, third.id} & due_of(ledger) == {one.id}
+
+
+def due_of(ledger):
+    return {r.episode.id for r in ledger.rollouts(unreflected=True)}
 
 
 def test_forgetting_takes_runs_and_reservations_along(ledger):

@@ -1,6 +1,6 @@
 """A practice whose process kills itself at a given point; run as a program by `test_resuming`.
 
-`python -m tests.unit_tests.practising.dying FOLDER STAGE COUNT`: ends with SIGKILL at the COUNT-th rollout, gate run or call of the
+`python -m tests.unit_tests.practising.dying FOLDER STAGE COUNT [NAME]`: ends with SIGKILL at the COUNT-th rollout, gate run or call of the
 reflecting model; with STAGE `none` it goes on to the end. Each run of the agent adds a line to FOLDER/runs.
 """
 
@@ -62,22 +62,18 @@ class Reflecting(SimulatedModel):
         return super()._generate(messages, *given, **named)
 
 
-def run(folder, stage="none", count=1):
+def learner_of(folder, bomb):
+    usual = {"embeddings": Words(), "index": ExactIndex(), "reflect": "manual", "holdout": 0.0, "withhold": 0.0, "floor": 0.0}
+    return Learner(folder, model=Reflecting(bomb=bomb), **usual)
+
+
+def run(folder, stage="none", count=1, name="names"):
     bomb = Bomb(stage, count)
-    with Learner(
-        folder,
-        embeddings=Words(),
-        index=ExactIndex(),
-        reflect="manual",
-        model=Reflecting(bomb=bomb),
-        holdout=0.0,
-        withhold=0.0,
-        floor=0.0,
-    ) as learner:
-        report = practice(agent_of(folder, bomb), TASKS, house_rule, learner=learner, name="names", validation=VALIDATION, **OPTIONS)
+    with learner_of(folder, bomb) as learner:
+        report = practice(agent_of(folder, bomb), TASKS, house_rule, learner=learner, name=name, validation=VALIDATION, **OPTIONS)
         lessons = sorted((x.do, x.status) for x in learner.lessons.list())
         return report, lessons, learner.ledger.verify(), len(learner.ledger.rollouts())
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    run(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] or None)

@@ -6,11 +6,12 @@ import threading
 import time
 
 import pytest
+from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_reflect.errors import InvalidInput, ModelMissing
-from langchain_reflect.practising import Budget, PracticeTask, apractice, practice
+from langchain_reflect.practising import Budget, PracticeTask, apractice, practice, practice_report
 from langchain_reflect.reflection.policy import GateVerdict
 from langchain_reflect.testing.models import ScriptedChatModel
 from langchain_reflect.testing.simulated import SimulatedModel
@@ -221,7 +222,7 @@ def test_the_same_seed_practises_the_same(open_learner, tmp_path):
         ({"control": 1.5}, r"control=1\.5"),
         ({"placebo": -0.1}, r"placebo=-0\.1"),
         ({"name": ""}, "name"),
-        ({"epoch": 2}, "no option 'epoch'"),
+        ({"epoch": 2}, "no option 'epoch'; did you mean 'epochs'"),
         ({"validation": TASKS[:1]}, "shares tasks"),
         ({"validation": []}, "cannot try anything"),
         ({"validation": [PracticeTask("other", family="other")]}, "no task of the families"),
@@ -295,6 +296,29 @@ def test_a_run_that_is_not_judged_leaves_no_outcome(open_learner, rollouts):
     assert len(learner.ledger.rollouts()) == rollouts
 
 
+@pytest.mark.parametrize("only_async", [async_agent(), RunnableLambda(async_agent().ainvoke)])
+def test_an_agent_that_is_only_async_is_told_the_way(open_learner, only_async):
+    with pytest.raises(InvalidInput, match=r"the only run of the agent failed, .*needs `langchain_reflect\.apractice`"):
+        practice(only_async, TASKS[:1], house_rule, learner=open_learner(), rollouts=1)
+
+
+async def test_a_part_that_is_only_sync_is_not_sent_to_where_it_is(open_learner):
+    def sync_only(_):
+        raise NotImplementedError("no async here, call it synchronously")
+
+    with pytest.raises(InvalidInput, match="make it run first"):
+        await apractice(RunnableLambda(sync_only), TASKS, house_rule, learner=open_learner(), rollouts=1)
+
+
+def test_a_report_of_one_speaks_of_one(open_learner):
+    report = practice(agent(), TASKS[:1], house_rule, learner=open_learner(), rollouts=1, validation=VALIDATION)
+    said = str(report)
+    assert said.startswith("1 rollout (0 failed) and ")
+    assert "reflection: 1 group, 1 draft, " in said
+    assert "tried 1 draft of " in said
+    assert "1 lesson added" in said
+
+
 def test_a_verifier_that_forgets_to_return_is_named(open_learner):
     with pytest.raises(InvalidInput, match="abstained from all 6 runs; does it forget to return"):
         practice(agent(), TASKS, lambda **_: None, learner=open_learner(), rollouts=2)
@@ -314,7 +338,7 @@ def test_a_thousand_tasks_are_a_number_each(open_learner):
     assert (report.rollouts, report.curve, report.epochs[0].runs) == (1000, [1.0], 1000)
 
 
-async def test_a_cancelled_practice_keeps_what_was_done(open_learner):
+async def test_a_cancelled_practice_keeps_what_was_done(open_learner, caplog):
     learner, reached = open_learner(), asyncio.Event()
     loop, seen = asyncio.get_running_loop(), []
 
@@ -329,11 +353,50 @@ async def test_a_cancelled_practice_keeps_what_was_done(open_learner):
     task = asyncio.create_task(apractice(async_agent(), TASKS, slow, **given))
     await reached.wait()
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    with caplog.at_level("WARNING"), pytest.raises(asyncio.CancelledError):
         await task
     assert len(learner.ledger.rollouts()) == 2
+    told = practice_report("cancelled", learner=learner)
+    assert (told.rollouts, told.interrupted, told.is_finished) == (2, True, False)
+    (said,) = [r.getMessage() for r in caplog.records if "was cancelled" in r.getMessage()]
+    assert "'cancelled' was cancelled; the same call goes on" in said
+    assert "2 rollouts (0 failed)" in said
     report = await apractice(async_agent(), TASKS, house_rule, **given)
     assert (report.rollouts, report.is_finished) == (6, True)
+
+
+def test_ctrl_c_under_asyncio_run_leaves_a_report(open_learner, caplog):
+    learner, judged = open_learner(), []
+
+    def interrupting(**given):
+        judged.append(given)
+        if len(judged) == 3:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.2)
+        return house_rule(**given)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(apractice(async_agent(), TASKS, interrupting, learner=learner, rollouts=2, concurrency=1))
+    (made,) = learner.ledger.practices()
+    report = practice_report(made.name, learner=learner)
+    assert (report.rollouts, report.interrupted, report.curve) == (2, True, [0.0])
+    assert f"practice_report('{made.name}', learner=...)" in caplog.text
+    assert "the same call goes on" not in caplog.text, "it has no name"
+    assert learner.reflect().groups > 0
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_an_agent_that_is_cancelled_without_its_caller_is_a_failed_rollout(open_learner, concurrency):
+    async def cancelled(given):
+        if given["messages"][0][1] == "say B":
+            raise asyncio.CancelledError
+        return {"messages": [("ai", "done")]}
+
+    learner = open_learner()
+    given = {"learner": learner, "rollouts": 1, "concurrency": concurrency}
+    report = await apractice(RunnableLambda(cancelled), ["say A", "say B", "say C"], lambda **_: 0.5, **given)
+    assert (report.rollouts, report.failed, report.is_finished) == (3, 1, True)
+    assert {r.episode.task: r.reward for r in learner.ledger.rollouts()} == {"say A": 0.5, "say B": 0.0, "say C": 0.5}
 
 
 async def test_a_practice_cancelled_in_its_gate_leaves_the_group_to_itself(open_learner):

@@ -1,15 +1,20 @@
 """A practice that was killed goes on where it ended: nothing that was finished is done again, and nothing is lost."""
 
+import json
 import signal
 import subprocess
 import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from langchain_core.runnables import RunnableLambda
 
-from langchain_reflect.errors import ClaimLost, InvalidInput
-from langchain_reflect.practising import Budget, practice
+from langchain_reflect.errors import ClaimLost, InvalidInput, NotFound
+from langchain_reflect.ledger import practices
+from langchain_reflect.practising import Budget, flow, practice, practice_report
 from tests.unit_tests.naming_agent import VERBS, agent, house_rule, naming
 from tests.unit_tests.practising import dying
 
@@ -17,8 +22,8 @@ ROOT = Path(__file__).parents[3]
 TASKS = [naming(verb) for verb in VERBS[:3]]
 
 
-def killed(folder, stage, count):
-    command = [sys.executable, "-m", "tests.unit_tests.practising.dying", str(folder), stage, str(count)]
+def killed(folder, stage, count, name="names"):
+    command = [sys.executable, "-m", "tests.unit_tests.practising.dying", str(folder), stage, str(count), name]
     return subprocess.run(command, cwd=ROOT, timeout=120, check=False).returncode
 
 
@@ -155,6 +160,99 @@ def test_a_practice_without_a_name_leaves_its_rollouts_to_everybody(open_learner
     learner = open_learner()
     practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, budget=Budget(calls=4))
     assert learner.reflect().groups > 0
+
+
+def later(monkeypatch, minutes):
+    at = datetime.now(UTC) + timedelta(minutes=minutes)
+    monkeypatch.setattr(practices, "clock", lambda _: at)
+
+
+@pytest.mark.parametrize(("name", "groups"), [("", 1), ("names", 0)])
+def test_after_kill_9_rollouts_without_a_name_are_left_to_everybody_ten_minutes_later(tmp_path, monkeypatch, name, groups):
+    assert killed(tmp_path, "rollouts", 4, name) == -signal.SIGKILL
+    with dying.learner_of(tmp_path, dying.Bomb("none", 1)) as learner:
+        (left,) = learner.ledger.practices()
+        assert len(learner.ledger.rollouts()) == 3
+        later(monkeypatch, 9)
+        assert learner.reflect().groups == 0, "its process may be alive"
+        later(monkeypatch, 11)
+        assert learner.reflect().groups == groups
+        report = practice_report(left.name, learner=learner)
+        assert (report.rollouts, report.is_finished, report.stopped) == (3, False, None)
+        assert learner.ledger.verify() == []
+
+
+def test_a_practice_without_a_name_that_lives_is_heard_of(open_learner, monkeypatch):
+    monkeypatch.setattr(flow, "LEASE", timedelta(seconds=0.3))
+    learner, seen = open_learner(), []
+
+    def slow(**given):
+        if not seen:
+            seen.append(learner.ledger.practices()[0])
+            time.sleep(0.6)
+            seen.append(learner.ledger.practices()[0])
+            assert learner.ledger.claim("another") == []
+        return house_rule(**given)
+
+    practice(agent(), TASKS, slow, learner=learner, rollouts=2, concurrency=1)
+    assert seen[1].changed_at > seen[0].changed_at
+    assert learner.lessons.list(), "its own reflection found its rollouts"
+
+
+def test_one_that_was_taken_over_does_not_go_on_saying_that_it_lives(open_learner, monkeypatch, caplog):
+    monkeypatch.setattr(flow, "LEASE", timedelta(seconds=0.06))
+    learner, alive = open_learner(), []
+
+    def overtaken(**given):
+        (mine,) = learner.ledger.practices()
+        learner.ledger.begin_practice(mine.name, digest=mine.digest)
+        time.sleep(0.3)
+        alive.extend(thread for thread in threading.enumerate() if thread.name == "reflect-practice-lease")
+        return house_rule(**given)
+
+    with pytest.raises(ClaimLost, match="was taken over"):
+        practice(agent(), TASKS, overtaken, learner=learner, rollouts=1, concurrency=1)
+    assert alive == []
+    assert "could not be prolonged" not in caplog.text
+
+
+def test_a_report_can_be_had_again_from_any_process(open_learner):
+    learner, validation = open_learner(), [naming(v) for v in VERBS[3:5]]
+    made = practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, name="mine", validation=validation, control=0.5)
+    again = practice_report("mine", learner=open_learner())
+    known = json.loads(made.to_json())
+    assert json.loads(again.to_json()) == known
+    assert (again.is_finished, again.lessons) == (True, made.lessons)
+
+
+def test_reading_a_report_changes_nothing(open_learner):
+    learner = open_learner()
+    practice(agent(), TASKS, house_rule, learner=learner, rollouts=2, name="mine", budget=Budget(calls=4), concurrency=1)
+    (before,) = learner.ledger.practices()
+    report = practice_report("mine", learner=learner)
+    assert (report.rollouts, report.stopped) == (4, "budget: 4 of 4 calls are spent")
+    assert learner.ledger.practices() == [before]
+
+
+def test_a_practice_that_goes_on_is_not_told_as_stopped(open_learner):
+    learner, told = open_learner(), []
+
+    def verify(**given):
+        told.append(practice_report("mine", learner=learner))
+        return house_rule(**given)
+
+    given = {"learner": learner, "rollouts": 2, "name": "mine", "concurrency": 1}
+    assert practice(agent(), TASKS, house_rule, **given, budget=Budget(calls=3)).stopped
+    assert practice(agent(), TASKS, verify, **given, budget=Budget(calls=5)).stopped
+    assert [report.stopped for report in told] == [None, None]
+    assert practice_report("mine", learner=learner).stopped == "budget: 5 of 5 calls are spent"
+
+
+def test_a_practice_that_is_not_there_is_named_with_those_that_are(open_learner):
+    learner = open_learner()
+    practice(agent(), TASKS, house_rule, learner=learner, rollouts=1, name="mine")
+    with pytest.raises(NotFound, match=r"no practice 'yours'; expected one of \['mine'\]"):
+        practice_report("yours", learner=learner)
 
 
 def test_an_error_of_the_verifier_loses_nothing(open_learner):
