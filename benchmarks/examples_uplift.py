@@ -1,7 +1,8 @@
 """What the examples gain: each is run with several seeds, and its held-out tasks are put together.
 
 A seed draws the tasks to learn from, those held out and the sampling, so one seed is one whole history of learning. Every finished run of
-an example is a line of `results.jsonl` in the folder; what is there already is not run again.
+an example is a line of `results.jsonl` in the folder; what is there already is not run again, so use a new folder after the library or an
+example changed.
 
     python benchmarks/examples_uplift.py FOLDER [--model small|simulated|provider:name] [--seeds 5] [--examples NAME ...]
 """

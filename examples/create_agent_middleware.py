@@ -16,7 +16,8 @@ QUESTION = "Give the snake_case name of the tool function that can {} an invoice
 def main(folder: str) -> None:
     """Ask, correct, reflect, ask about another case."""
     model = SimulatedModel(slip=0.0)
-    with Learner(folder, model=model, reflect="manual", holdout=0.0, withhold=0.0) as learner:
+    ours = {"reflect": "manual", "holdout": 0.0, "withhold": 0.0, "deadline": 30.0}  # the first recall loads the embeddings
+    with Learner(folder, model=model, **ours) as learner:
         agent = create_agent(model, tools=[], system_prompt="You name things.", middleware=[learner.middleware()])
 
         with collect_episodes() as episodes:

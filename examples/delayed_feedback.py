@@ -73,7 +73,7 @@ def main(folder: str, model: ExampleModel, seed: int = 0) -> Measured:
             print("lesson:       ", json.dumps(lesson.do))
         # One run at a time, so that the same prompt gets the same answer.
         same: dict[str, Any] = {"learner": learner, "seed": seed, "concurrency": 1}
-        return {"tickets": measure_uplift(agent, tickets[9:], exact_match, **same)}
+        return {"tickets": measure_uplift(agent, tickets[9:], exact_match, leak="task", **same)}
 
 
 if __name__ == "__main__":

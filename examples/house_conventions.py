@@ -68,7 +68,7 @@ def main(folder: str, model: ExampleModel, seed: int = 0) -> Measured:
             tasks = distinct(make, 13, seed)
             report = practice(agent, tasks[:3], reviewer(family), rollouts=2, validation=tasks[3:7], **same)
             print(f"{report}\nlearning curve: {learning_curve_text(report.curve)}")
-            measured[family] = measure_uplift(agent, tasks[7:], reviewer(family), **same)
+            measured[family] = measure_uplift(agent, tasks[7:], reviewer(family), leak="task", **same)
     return measured
 
 

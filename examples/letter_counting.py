@@ -98,7 +98,7 @@ def main(folder: str, model: ExampleModel, seed: int = 0) -> Measured:
             # One run at a time, so that the same prompt gets the same answer.
             same: dict[str, Any] = {"learner": learner, "seed": seed, "concurrency": 1}
             print(practice(agent, practised, judge(teacher), rollouts=1, validation=others[:6], **same))
-            measured[name] = measure_uplift(agent, others[6:14], judge(teacher), **same)
+            measured[name] = measure_uplift(agent, others[6:14], judge(teacher), leak="task", **same)
     return measured
 
 

@@ -108,7 +108,7 @@ def main(folder: str, model: ExampleModel, seed: int = 0) -> Measured:
         for family, make in (("payments", payment), ("pages", page)):
             tasks = distinct(make, 13, seed)
             print(practice(agent, tasks[:3], auditor(family), rollouts=1, validation=tasks[3:7], **same))
-            measured[family] = measure_uplift(agent, tasks[7:], auditor(family), **same)
+            measured[family] = measure_uplift(agent, tasks[7:], auditor(family), leak="task", **same)
     return measured
 
 

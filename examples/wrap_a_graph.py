@@ -24,7 +24,8 @@ graph = StateGraph(MessagesState).add_node("model", call_model).add_edge(START, 
 
 def main(folder: str) -> None:
     """Run, judge, reflect, run again."""
-    with Learner(folder, model=model, reflect="manual", holdout=0.0, withhold=0.0) as learner:
+    ours = {"reflect": "manual", "holdout": 0.0, "withhold": 0.0, "deadline": 30.0}  # the first recall loads the embeddings
+    with Learner(folder, model=model, **ours) as learner:
         agent = learner.wrap(graph)
 
         run_id = uuid4()

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from langchain_reflect.index.chroma import ChromaIndex
     from langchain_reflect.learner import Learner
     from langchain_reflect.ledger import Ledger
-    from langchain_reflect.practising import practice
+    from langchain_reflect.practising import apractice, practice, practice_report
     from langchain_reflect.settings import ReflectSettings
     from langchain_reflect.types import Episode, Lesson, Outcome
     from langchain_reflect.types.block import BlockTemplate
-    from langchain_reflect.uplift import measure_uplift
+    from langchain_reflect.uplift import ameasure_uplift, measure_uplift
     from langchain_reflect.worker import Worker
 
 _HOMES = {
@@ -30,7 +30,10 @@ _HOMES = {
     "Lesson": "types",
     "BlockTemplate": "types.block",
     "practice": "practising",
+    "apractice": "practising",
+    "practice_report": "practising",
     "measure_uplift": "uplift",
+    "ameasure_uplift": "uplift",
     "Worker": "worker",
     "ReflectError": "errors",
 }
@@ -47,10 +50,13 @@ __all__ = [
     "ReflectMiddleware",
     "ReflectSettings",
     "Worker",
+    "ameasure_uplift",
+    "apractice",
     "collect_episodes",
     "current_episode",
     "measure_uplift",
     "practice",
+    "practice_report",
 ]
 
 

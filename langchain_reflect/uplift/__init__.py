@@ -1,7 +1,6 @@
 """Uplift: the same held-out tasks without lessons, with neutral text in their place, and with lessons."""
 
 from langchain_reflect.uplift.measuring import ameasure_uplift, measure_uplift
-from langchain_reflect.uplift.paired import paired_interval
 from langchain_reflect.uplift.power import detectable_effect, tasks_needed
 from langchain_reflect.uplift.report import ArmResult, Difference, UpliftReport
 
@@ -12,6 +11,5 @@ __all__ = [
     "ameasure_uplift",
     "detectable_effect",
     "measure_uplift",
-    "paired_interval",
     "tasks_needed",
 ]

@@ -2,13 +2,13 @@
 
 Such lessons are kept from the runs of the measurement and counted; the ledger is not touched. When a lesson has seen a task is a choice:
 
-- `task` (default): it came from an episode of this very task, of the same key or with the same text but for case, white space and
-  punctuation, or it shows the task as an example.
-- `group`: also if it came from an episode of the rollout group that the task would be in: one with the same `task_key` (which is the family
-  of a `PracticeTask` that names one), or a task as near to it by meaning as reflection demands of one group (`similar`).
+- `group` (default): it came from an episode of the rollout group that the task would be in: one with the same `task_key` (which is the
+  family of a `PracticeTask` that names one), or a task as near to it by meaning as reflection demands of one group; or as below.
+- `task`: it came from an episode of this very task, of the same key or with the same text but for case, white space and punctuation, or
+  it shows the task as an example.
 
 Where one practises on some tasks of a family and holds out others of it, `group` leaves nothing to measure, because lessons for the family
-are what is wanted; where tasks are paraphrases of each other, `task` is too kind.
+are what is wanted; `task` is for that. Where tasks are paraphrases of each other, `task` is too kind, which is why it has to be asked for.
 """
 
 import re

@@ -7,6 +7,7 @@ The p value is that of a sign-flip test: if the arms did not differ, each unit's
 every task is won, lost or even, that is McNemar's exact test.
 """
 
+import itertools
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class Paired:
     """Tasks with one below."""
     units: int
     """Independent units: tasks, or clusters of them."""
-    shows: float
-    """The smallest true difference that so many units with such a spread would have shown with 80 % power."""
+    error: float
+    """Standard error of the mean, after half a win, half a loss and an even pair were added."""
     method: str
     """How p value and interval were made."""
 
@@ -83,7 +84,7 @@ def compare(differences: Sequence[float], clusters: Sequence[Hashable] | None = 
         wins=wins,
         losses=losses,
         units=int(sizes.size),
-        shows=min(1.0, (Z95 + Z80) * _spread(values)),
+        error=_spread(values),
         method=YES_NO if yes_no else GRADED,
     )
 
@@ -150,6 +151,18 @@ def sign_flip(sums: Sequence[float] | Floats) -> float:
     signs = np.random.default_rng(0).integers(2, size=(_FLIPS, units.size), dtype=np.int8)
     reached = 2.0 * (signs @ units) - units.sum()
     return float((1 + (np.abs(reached) >= seen).sum()) / (1 + _FLIPS))
+
+
+def sign_choices(units: int) -> Floats:
+    """Choices of signs, of shape (choices, units), the first all plus: every one for up to 14 units, else that and 20,000 seeded ones.
+
+    Args:
+        units: Independent units, one or more.
+    """
+    if units <= _ENUMERATED:
+        return np.array(list(itertools.product((1.0, -1.0), repeat=units)))
+    drawn = np.random.default_rng(0).choice((1.0, -1.0), size=(_FLIPS, units))
+    return np.concatenate([np.ones((1, units)), drawn])
 
 
 def tango(wins: int, losses: int, tasks: int) -> tuple[float, float]:

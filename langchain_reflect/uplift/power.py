@@ -1,4 +1,7 @@
-"""What a measurement can show, before it is made: the smallest effect for given tasks, and the tasks for a given effect. Pure."""
+"""What a measurement can show, before it is made and afterwards: the smallest effect for given tasks, and the tasks for an effect. Pure.
+
+Both figures are of the same tests. Before, one has to assume on how many tasks the arms come out differently; afterwards that was seen.
+"""
 
 import math
 from functools import lru_cache
@@ -8,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langchain_reflect.errors import InvalidInput
-from langchain_reflect.uplift.paired import Z80, Z95, log_binomial, mcnemar
+from langchain_reflect.uplift.paired import YES_NO, Z80, Z95, Paired, log_binomial, mcnemar
 
 DISCORDANCE: Final = 0.4
 ALIKE: Final = 0.5
@@ -16,6 +19,10 @@ POWER: Final = 0.8
 _EXACT: Final = 200
 """Independent tasks up to which the power of the exact test is computed; above, the normal approximation is within a point of it."""
 _MOST: Final = 1_000_000
+_LEAST: Final = 0.01
+"""Differences up to it are not extrapolated: the number of tasks would be that of a rounding error."""
+_FEWEST: Final = 6
+"""With fewer independent units no choice of signs is rarer than 5 %."""
 _HALVINGS: Final = 12
 """Effects are told to a four-thousandth."""
 
@@ -76,6 +83,26 @@ def tasks_needed(effect: float, repeats: int = 1, *, discordance: float = DISCOR
         middle = (low + high) // 2
         low, high = (low, middle) if shows(middle) else (middle, high)
     return high
+
+
+def shown_by(found: Paired, tasks: int) -> tuple[float | None, int | None]:
+    """What a measurement that was made can show, in four cases of five (80 % power, 95 % confidence).
+
+    Args:
+        found: What it said.
+        tasks: Its tasks; more than its units if clusters of them are the units.
+
+    Returns:
+        The smallest true difference that so many such tasks show, None if not even 1 would be; and how many such tasks show a difference as
+        large as the one that was seen, None if it is too small to tell (up to 0.01).
+    """
+    effect = abs(found.mean)
+    if found.method == YES_NO:
+        uneven = (found.wins + found.losses + 1) / (tasks + 2)  # with half a win, half a loss and an even pair, as in the intervals
+        return detectable_effect(tasks, discordance=uneven), tasks_needed(effect, discordance=uneven) if effect > _LEAST else None
+    shows = (Z95 + Z80) * found.error
+    more = max(_FEWEST / found.units, (shows / effect) ** 2) if effect > _LEAST else None
+    return shows if found.units >= _FEWEST and shows <= 1.0 else None, None if more is None else math.ceil(tasks * more)
 
 
 def _units(tasks: int, repeats: int, alike: float) -> int:

@@ -13,6 +13,7 @@ from langchain_reflect.charts import Bar, uplift_png
 from langchain_reflect.errors import InvalidInput
 from langchain_reflect.uplift.leaks import Leak
 from langchain_reflect.uplift.paired import compare, mean_interval
+from langchain_reflect.uplift.power import shown_by
 
 Cluster = Literal["task", "family"]
 """What is taken for independent: tasks, or whole families of them."""
@@ -90,8 +91,10 @@ class Difference:
     losses: int
     """Tasks on which it was worse."""
     tasks: int
-    shows: float
-    """The smallest true difference that such tasks would have shown with 80 % power."""
+    shows: float | None
+    """The smallest true difference that so many tasks that come out like these show with 80 % power; None: not even 1."""
+    needed: int | None
+    """Tasks like these that show a difference as large as `mean` with 80 % power; None: `mean` is hardly a difference."""
     method: str
     family: str | None = None
     """None: all of them."""
@@ -108,9 +111,13 @@ class Difference:
         return f"not enough data yet ({self._more()})"
 
     def _more(self) -> str:
-        if abs(self.mean) <= _SAME / 5:
-            return f"these tasks show differences from {_points(self.shows)} points"
-        return f"about {math.ceil(self.tasks * max(1.0, self.shows / abs(self.mean)) ** 2):,} tasks would show one of this size"
+        if self.needed is not None and self.needed > self.tasks:
+            return f"about {self.needed:,} tasks would show one of this size"
+        if self.needed is not None:
+            return "so many tasks show one of this size in four measurements of five; run more"
+        if self.shows is None:
+            return "too few tasks to show any difference reliably"
+        return f"as these tasks came out, they show differences from {_points(self.shows)} points"
 
     def __str__(self) -> str:
         """One line for people."""
@@ -131,8 +138,8 @@ class UpliftReport:
     lessons: int
     """Lessons that could be shown."""
     excluded: Mapping[str, str] = field(default_factory=dict)
-    """Lessons that were kept out because they have seen a held-out task: its text by the lesson's id."""
-    leak: Leak = "task"
+    """Lessons that were kept out because they have seen a held-out task, or others of its group: its text by the lesson's id."""
+    leak: Leak = "group"
     """What counted as having seen one, see `leaks`."""
     incomplete: int = 0
     """Tasks and repeats that do not count, because not every arm was run and given a reward."""
@@ -209,7 +216,8 @@ class UpliftReport:
         if self.incomplete:
             lines.append(f"{self.incomplete} tasks or repeats do not count, because an arm was not run or got no reward")
         if self.excluded:
-            lines.append(f"{len(self.excluded)} lessons were kept out, because they have seen a held-out task (leak={self.leak!r})")
+            seen = "have seen a held-out task" + (", or came from tasks of the same group" if self.leak == "group" else "")
+            lines.append(f"{len(self.excluded)} lessons were kept out, because they {seen} (leak={self.leak!r})")
         lines += [f"{a.arm}: no lesson was ever shown ({a.note or 'no reason known'})" for a in self.arms if _is_empty(a)]
         return lines + [f"method: {method}" for method in dict.fromkeys(d.method for d in self.differences)]
 
@@ -319,6 +327,7 @@ class _Sheet:
         ours, theirs = self.means(arm), self.means(against)
         tasks = [task for task, own in self.families.items() if family in (None, own)]
         found = compare([ours[task] - theirs[task] for task in tasks], self._clusters(tasks) if family is None else None)
+        shows, needed = shown_by(found, len(tasks))
         return Difference(
             arm=arm,
             against=against,
@@ -329,7 +338,8 @@ class _Sheet:
             wins=found.wins,
             losses=found.losses,
             tasks=len(tasks),
-            shows=found.shows,
+            shows=shows,
+            needed=needed,
             method=found.method,
             family=family,
         )

@@ -1,9 +1,13 @@
 import io
+import re
+import shlex
+import sys
 
 import pytest
 from rich.console import Console
 
-from langchain_reflect.demo import source
+from langchain_reflect.cli import main
+from langchain_reflect.demo import report, source
 from langchain_reflect.demo.flow import forget, run_demo
 from langchain_reflect.errors import InvalidInput, ModelMissing
 from tests.unit_tests.words import Words
@@ -29,6 +33,14 @@ def test_held_out_tasks_go_better_with_lessons(demo):
     assert result.lessons
     assert "Held-out tasks, mean reward (SIMULATED model)" in shown
     assert all(lesson.do in " ".join(shown.split()) for lesson in result.lessons)
+
+
+def test_one_difference_has_one_interval(demo):
+    result, shown = demo()
+    gain = result.uplift.difference("lessons", "bare")
+    for each in (gain, *(d for d in result.uplift.families if (d.arm, d.against) == ("lessons", "bare"))):
+        assert re.search(rf"{re.escape(f'{each.mean:+.2f}')}\W+{re.escape(f'{each.low:+.2f} to {each.high:+.2f}')}", shown)
+    assert f"lessons - bare: {gain.mean:+.2f} (95 % interval {gain.low:+.2f} to {gain.high:+.2f}" in " ".join(shown.split())
 
 
 def test_a_second_demo_begins_with_the_lessons_of_the_first(demo):
@@ -62,6 +74,32 @@ def test_everything_is_where_the_demo_says(demo):
     assert {p.name for p in result.path.iterdir()} >= {"ledger.db", "chroma", "uplift.json"}
     assert str(result.path) in shown
     assert result.usage.calls > 0
+
+
+def test_the_commands_to_look_around_work_as_they_stand(demo, monkeypatch, capsys):
+    monkeypatch.setattr(report, "which", lambda _: "/somewhere/reflect")
+    result, shown = demo()
+    told = [line.strip() for line in shown.splitlines() if line.startswith("  reflect --path")]
+    assert len(told) == 3
+    for line in told:
+        monkeypatch.setattr(sys, "argv", shlex.split(line))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code, capsys.readouterr().err
+    assert result.lessons[0].id in capsys.readouterr().out
+
+
+def test_reflect_is_called_by_its_place_where_the_shell_does_not_find_it(tmp_path, monkeypatch):
+    place = tmp_path / ".venv" / "bin" / "reflect"
+    monkeypatch.setattr(report, "which", lambda _: None)
+    monkeypatch.setattr(sys, "executable", str(place.with_name("python")))
+    monkeypatch.chdir(tmp_path)
+    assert report.command() == "reflect"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert report.command() == "./.venv/bin/reflect"
+    monkeypatch.chdir(place.parents[1] / "bin")
+    assert report.command() == "./reflect"
 
 
 def test_without_a_language_model_one_line_says_so(demo, monkeypatch):

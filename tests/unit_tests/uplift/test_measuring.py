@@ -1,5 +1,6 @@
 """Uplift pairs the same tasks in each arm, keeps lessons out that have seen them, and records nothing."""
 
+import asyncio
 import json
 
 import pytest
@@ -48,6 +49,11 @@ def test_lessons_are_told_apart_from_neutral_text(taught):
 async def test_async_agents_are_measured_alike(taught):
     report = await ameasure_uplift(async_agent(), HELD_OUT, house_rule, learner=taught, arms=("bare", "lessons"))
     assert report.difference("lessons", "bare").mean == 1.0
+
+
+def test_an_agent_that_is_only_async_is_told_the_way(taught):
+    with pytest.raises(InvalidInput, match=r"all 16 runs of the agent failed, .*needs `langchain_reflect\.ameasure_uplift`"):
+        measure_uplift(async_agent(), HELD_OUT, house_rule, learner=taught, arms=("bare", "lessons"))
 
 
 def test_chance_never_takes_lessons_from_their_arm(tmp_path):
@@ -104,26 +110,46 @@ def test_a_search_tool_finds_no_lesson_that_is_kept_out(learner):
     assert found == {other.id} != {leaked.id}
 
 
-def test_the_strict_guard_keeps_lessons_of_the_same_family_out(learner):
+def test_lessons_of_the_same_group_are_kept_out_unless_one_asks_for_them(learner):
     tasks = [naming(verb, family="names") for verb in VERBS]
     practice(agent(), tasks[:2], house_rule, learner=learner, rollouts=2)
-    assert measure_uplift(agent(), tasks[2:], house_rule, learner=learner).excluded == {}
-    with pytest.raises(InvalidInput, match="hold out tasks"):
-        measure_uplift(agent(), tasks[2:], house_rule, learner=learner, leak="group")
+    leaked = {lesson.id for lesson in learner.lessons.list()}
+    with pytest.raises(InvalidInput, match=r"came from tasks of the same group.*leak='group'.*hold out tasks.*leak=\"task\"") as refused:
+        measure_uplift(agent(), tasks[2:], house_rule, learner=learner)
+    assert "saw" not in str(refused.value)
+    with pytest.raises(InvalidInput, match=r"came from tasks of the same group as the held-out task.*leak=\"task\""):
+        measure_uplift(agent(), tasks[2:], house_rule, learner=learner, arms=("bare", f"lesson:{min(leaked)}"))
+    learner.lessons.add(when="bake bread", do="Use yeast.", status="active")
+    report = measure_uplift(agent(), tasks[2:], house_rule, learner=learner, arms=("bare", "lessons"))
+    assert (set(report.excluded), report.lessons, report.difference("lessons", "bare").mean) == (leaked, 1, 0.0)
+    report = measure_uplift(agent(), tasks[2:], house_rule, learner=learner, arms=("bare", "lessons"), leak="task")
+    assert (report.excluded, report.difference("lessons", "bare").mean) == ({}, 1.0)
+    assert report.leak == "task"
 
 
 def test_texts_are_compared_as_they_are_kept(tmp_path):
     usual = {"embeddings": Words(), "index": ExactIndex(), "reflect": "manual", "model": SimulatedModel(), "floor": 0.0}
     with Learner(tmp_path, redact=lambda text: text.replace("invoice", "[thing]"), **usual) as learner:
         practice(agent(), HELD_OUT[:2], house_rule, learner=learner, rollouts=2)
-        with pytest.raises(InvalidInput, match="lessons have seen held-out tasks"):
+        with pytest.raises(InvalidInput, match="saw held-out tasks"):
             measure_uplift(agent(), HELD_OUT[:2], house_rule, learner=learner)
 
 
 def test_if_all_lessons_have_seen_held_out_tasks_there_is_nothing_to_measure(learner):
     practice(agent(), HELD_OUT[:2], house_rule, learner=learner, rollouts=2)
-    with pytest.raises(InvalidInput, match="hold out tasks"):
-        measure_uplift(agent(), HELD_OUT[:2], house_rule, learner=learner)
+    for leak in ("group", "task"):
+        with pytest.raises(InvalidInput, match=r"saw held-out tasks.*hold out tasks that were not practised on$"):
+            measure_uplift(agent(), HELD_OUT[:2], house_rule, learner=learner, leak=leak)
+
+
+def test_the_looser_guard_is_named_with_what_it_leaves(learner):
+    tasks = [naming(verb, family="names") for verb in VERBS]
+    practice(agent(), tasks[:2], house_rule, learner=learner, rollouts=2)
+    other = learner.lessons.list()
+    learner.lessons.add(when=WHEN, do=RULE, examples=(Example(input=tasks[2].text, output="acme_list_invoice"),))
+    says = rf"all {len(other) + 1} lessons saw held-out tasks or came from tasks of the same group.*leaves {len(other)} of them"
+    with pytest.raises(InvalidInput, match=says):
+        measure_uplift(agent(), tasks[2:], house_rule, learner=learner)
 
 
 def test_a_single_lesson_is_measured_alone_even_before_it_is_approved(taught):
@@ -136,7 +162,7 @@ def test_a_single_lesson_is_measured_alone_even_before_it_is_approved(taught):
 
 def test_a_single_lesson_must_not_have_seen_the_tasks(learner):
     lesson = learner.lessons.add(when=WHEN, do=RULE, examples=(Example(input=HELD_OUT[0].text, output="acme_list_invoice"),))
-    with pytest.raises(InvalidInput, match="has seen the held-out task"):
+    with pytest.raises(InvalidInput, match=r"has seen the held-out task.*hold out tasks that it did not come from$"):
         measure_uplift(agent(), HELD_OUT, house_rule, learner=learner, arms=("bare", f"lesson:{lesson.id}"))
 
 
@@ -174,6 +200,29 @@ def test_an_interruption_keeps_what_is_complete(taught):
     assert report.interrupted
     assert (report.tasks, report.incomplete) == (3, 1)
     assert "interrupted" in str(report)
+
+
+def cancel_at(count):
+    """An async verifier that cancels the task it runs in the service of, at its `count`-th run."""
+    runs = []
+
+    async def verify(**_):
+        runs.append(1)
+        if len(runs) == count:
+            next(task for task in asyncio.all_tasks() if task.get_name() == "measuring").cancel()
+            await asyncio.sleep(60)
+        return True
+
+    return verify
+
+
+@pytest.mark.parametrize(("count", "told"), [(8, True), (1, False)])
+async def test_a_cancelled_measurement_is_cancelled_and_tells_what_is_complete(taught, caplog, count, told):
+    work = ameasure_uplift(async_agent(), HELD_OUT, cancel_at(count), learner=taught, arms=("bare", "lessons"), concurrency=1)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(work, name="measuring")
+    said = [r.getMessage() for r in caplog.records if "the measurement was cancelled" in r.getMessage()]
+    assert ["3 held-out tasks x 1" in text and "lessons - bare" in text for text in said] == ([True] if told else [])
 
 
 def test_an_interruption_before_anything_is_complete_is_one(taught):
@@ -216,6 +265,18 @@ def test_arms_run_with_the_same_seeds(taught):
     assert all(len(found) == 6 and len(set(found)) == 2 for found in seen.values())
 
 
+def test_a_negative_seed_is_another_seed(taught):
+    drawn = []
+
+    def note(_, seed):
+        drawn.append(seed)
+        return {}
+
+    for seed in (-1, 1):
+        measure_uplift(agent(), HELD_OUT[:1], house_rule, learner=taught, arms=("bare",), seed=seed, prepare=note)
+    assert len(set(drawn)) == 2
+
+
 def test_a_run_that_raises_counts_as_zero_and_is_counted(taught):
     def broken(state):
         raise ConnectionError("down")
@@ -233,9 +294,16 @@ def test_a_run_that_raises_counts_as_zero_and_is_counted(taught):
         ({"arms": ("bare", "gold")}, "gold"),
         ({"arms": "bare"}, "expected some of"),
         ({"arms": ("bare", "lesson:L-none")}, "no such lesson"),
+        ({"arms": None}, "arms=None; expected some of"),
+        ({"arms": (1,)}, "expected some of"),
         ({"repeats": 0}, "repeats=0"),
+        ({"repeats": "2"}, "repeats='2'; expected a whole number"),
+        ({"repeats": None}, "repeats=None"),
+        ({"seed": 1.5}, "seed=1.5; expected a whole number"),
+        ({"seed": None}, "seed=None"),
         ({"leak": "none"}, "leak='none'"),
         ({"cluster": "day"}, "cluster='day'"),
+        ({"repeat": 3}, "no option 'repeat'; did you mean 'repeats'. Expected arms, "),
     ],
 )
 def test_arguments_that_cannot_be_meant_are_refused(taught, wrong, says):

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_reflect.errors import InvalidInput
-from langchain_reflect.uplift.power import _exact_power, detectable_effect, tasks_needed
+from langchain_reflect.uplift.paired import compare
+from langchain_reflect.uplift.power import _exact_power, detectable_effect, shown_by, tasks_needed
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,18 @@ def test_as_many_tasks_as_are_needed_show_the_effect_and_fewer_do_not(effect, re
     tasks = tasks_needed(effect, repeats)
     assert detectable_effect(tasks, repeats) <= effect + 0.001
     assert tasks == 1 or (detectable_effect(tasks - 1, repeats) or 2.0) > effect - 0.001
+
+
+def test_afterwards_the_figures_are_of_the_tasks_that_came_out_differently():
+    assert shown_by(compare([1.0] * 5 + [0.0]), 6) == (detectable_effect(6), 8)
+    assert shown_by(compare([1.0] * 5 + [0.0] * 3), 8) == (detectable_effect(8), 11)
+    assert shown_by(compare([1.0, -1.0] * 5 + [0.0] * 30), 40) == (detectable_effect(40, discordance=11 / 42), None)
+
+
+def test_five_units_show_nothing_however_alike_they_are():
+    assert shown_by(compare([0.5] * 5), 5) == (None, 6)
+    assert shown_by(compare([0.5, 0.5, 0.5, 0.4] * 5, list("abcd") * 5), 20)[0] is None
+    assert shown_by(compare([0.5] * 20), 20)[0] < 0.5
 
 
 def test_formula_and_exact_power_meet():

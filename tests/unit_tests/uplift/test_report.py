@@ -1,11 +1,16 @@
 """A report is made of runs: only what is complete counts, and it says how sure it is."""
 
 import json
+import re
 import sys
+from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from langchain_reflect.errors import InvalidInput, MissingExtra
+from langchain_reflect.uplift.power import detectable_effect
 from langchain_reflect.uplift.report import Cell, report_of
 
 ARMS = ("bare", "lessons")
@@ -43,7 +48,38 @@ def test_few_tasks_are_not_enough_data_and_the_number_needed_is_told():
     assert found.verdict.startswith("not enough data yet (about ")
     assert found.verdict.endswith("tasks would show one of this size)")
     even = report(cells([(0, 1), (1, 0), (1, 1)])).differences[0]
-    assert even.verdict.startswith("not enough data yet (these tasks show differences from ")
+    assert even.verdict == "not enough data yet (too few tasks to show any difference reliably)"
+    even = report(cells([(0, 1), (1, 0), *[(1, 1)] * 10])).differences[0]
+    assert even.verdict.startswith("not enough data yet (as these tasks came out, they show differences from ")
+
+
+def test_before_and_afterwards_the_same_tasks_show_the_same():
+    found = report(cells([(0, 0)] * 12), detectable=detectable_effect(12))
+    assert "; differences from 58 points can be expected to show\n" in str(found)
+    assert "as these tasks came out, they show differences from 58 points" in str(found)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0])] * 2), min_size=1, max_size=30))
+@example([(0.0, 1.0)] * 5 + [(1.0, 1.0)])
+@example([(0.0, 1.0)] * 5 + [(1.0, 1.0)] * 3)
+def test_more_tasks_than_there_are_would_show_what_these_do_not(rewards):
+    found = report(cells(rewards)).differences[0]
+    if found.verdict.startswith("not enough") and found.needed is not None:
+        assert found.needed > found.tasks
+        assert f"about {found.needed:,} tasks would show one of this size" in found.verdict
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=1, max_size=30), st.sampled_from(["task", "family"]))
+def test_the_number_of_tasks_needed_is_told_only_if_it_is_more(rewards, cluster):
+    runs = [replace(cell, family=str(int(cell.task[1:]) // 3)) for cell in cells(rewards)]
+    found = report(runs, cluster=cluster).differences[0]
+    told = re.search(r"about ([\d,]+) tasks would", found.verdict)
+    assert told is None or int(told[1].replace(",", "")) > found.tasks
+
+
+def test_where_luck_was_against_it_so_many_tasks_show_it_more_often_than_not():
+    found = replace(report(cells([(0, 1), (1, 0), (0, 0)])).differences[0], mean=0.4, needed=3)
+    assert found.verdict == "not enough data yet (so many tasks show one of this size in four measurements of five; run more)"
 
 
 def test_many_tasks_that_agree_show_that_there_is_no_difference():
