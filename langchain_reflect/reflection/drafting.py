@@ -1,8 +1,8 @@
 """One group and the model's answers become drafts: what to ask, and which of the answers hold. Pure.
 
 Without a gate one answer is asked and its drafts are taken as they are; the feedback itself becomes a lesson only where the model had
-something to teach and no draft of it survived. With a gate several answers are asked, each with the rollouts in another order, and the
-feedback itself always competes.
+something to teach and no draft of it survived, so that what a person or a test said is not lost with the model's words. With a gate
+several answers are asked, each with the rollouts in another order, and the feedback itself always competes.
 """
 
 import random
@@ -12,10 +12,11 @@ from difflib import SequenceMatcher
 from typing import Final
 from uuid import UUID
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import JsonValue
 
 from langchain_reflect.lessons.safety import clean_text, leak
+from langchain_reflect.reflection.answers import read
 from langchain_reflect.reflection.digest import digests
 from langchain_reflect.reflection.feedback import advice_of, examples_of, expected_of, family
 from langchain_reflect.reflection.grouping import select
@@ -127,8 +128,7 @@ def conclude(
     refused: list[AppliedEdit] = []
     most = 1 if gated else policy.max_drafts
     for question, reply in asked:
-        answers = reply.value.lessons if isinstance(reply, Reply) else []
-        for at, answer in enumerate(answers):
+        for at, answer in enumerate(_said(reply)):
             draft, problem = _draft(answer, question), _SURPLUS if at >= most else refusal(answer, question)
             if problem is None:
                 drafts.setdefault(plain(draft.do), draft)
@@ -219,6 +219,14 @@ def _order(count: int, turn: int) -> list[int]:
 def _cited(answer: DraftAnswer, question: Question) -> list[Rollout]:
     labels = (label.upper() if label[:1] in "rR" else f"R{label}" for label in answer.cites)
     return [question.rollouts[label] for label in dict.fromkeys(labels) if label in question.rollouts]
+
+
+def _said(reply: Reply[DraftsAnswer] | UnfitReply) -> list[DraftAnswer]:
+    """The drafts of a reply, also those that were refused twice: then the model had something to teach, and the words were wrong."""
+    if isinstance(reply, Reply):
+        return reply.value.lessons
+    value, _ = read(AIMessage(str(reply.raw[-1])), DraftsAnswer) if reply.raw else (None, "")
+    return [] if value is None else value.lessons
 
 
 def _draft(answer: DraftAnswer, question: Question) -> LessonDraft:

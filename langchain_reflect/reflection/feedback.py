@@ -58,15 +58,22 @@ def advice_of(rollouts: Sequence[Rollout], *, quotes: Quotes = NONE) -> LessonDr
 
 
 def examples_of(rollouts: Sequence[Rollout]) -> tuple[Example, ...]:
-    """At most two short worked examples: right answers of successful rollouts, then what a judge said the answer should have been.
+    """At most two short worked examples: what a trusted judge said the answer should be, then answers of successful rollouts.
+
+    Of what was told, answers that a rollout succeeded with come first. A success about which nobody told the right answer may have been
+    luck, and a lucky guess as an example teaches guessing; so it stands only where too little was told.
 
     Args:
         rollouts: The rollouts that a lesson cites.
     """
     right = [(r.episode.task, answer_of(r.episode)) for r in rollouts if r.reward is not None and r.reward >= _RIGHT]
     told = [(r.episode.task, text) for r in rollouts for text in expected_of(r)]
-    short = {task: text for task, text in reversed([*right, *told]) if text and len(task) <= SHORT and len(text) <= SHORT}
-    return tuple(Example(input=task, output=text) for task, text in reversed(short.items()))[:_EXAMPLES]
+    confirmed = [pair for pair in told if pair in right]
+    found: dict[str, str] = {}
+    for task, text in (*confirmed, *told, *right):
+        if text and len(task) <= SHORT and len(text) <= SHORT:
+            found.setdefault(task, text)
+    return tuple(Example(input=task, output=text) for task, text in found.items())[:_EXAMPLES]
 
 
 def expected_of(rollout: Rollout) -> list[str]:

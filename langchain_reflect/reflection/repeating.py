@@ -128,7 +128,7 @@ def reread(replies: Sequence[JsonValue], schema: type[S], check: Check[S] | None
         value, problem = read(AIMessage(str(said)), schema, check)
         if value is not None:
             return Reply(value, [], Usage())
-    return UnfitReply(f"no usable answer: {problem}", [], Usage())
+    return UnfitReply(f"no usable answer: {problem}", list(replies), Usage())
 
 
 def _judged(stored: JudgedRecord | None, near: Sequence[Neighbour]) -> Judged:

@@ -10,11 +10,12 @@ from langchain_core.messages import AIMessage
 
 from langchain_reflect.testing.models import Answer
 
-End = Literal["parked", "later", "learned", "raised"]
+End = Literal["parked", "later", "learned", "quoted", "raised"]
 ENDS: Final[dict[End, str]] = {
     "parked": "asked again once, then parked with the reason",
     "later": "tried again later; parked after five times",
     "learned": "what is valid counts",
+    "quoted": "asked again once, then trusted feedback itself becomes the lesson; without any, parked",
     "raised": "raised; the group is free again",
 }
 Ask = Literal["contrast", "curate"]
@@ -72,6 +73,7 @@ BOMB: Final = "Begin each\u202e tool\u200b name\U000e0041 with\x00 acme_\ud800\u
 CUT: Final = AIMessage(
     "", tool_calls=[{"name": "Answer", "args": {"lessons": [], "action": "NOOP"}, "id": "1"}], response_metadata={"finish_reason": "length"}
 )
+ANSWERING: Final = "Answer acme_delete_invoices"
 FILTERED: Final = {"stop_reason": "refusal", "finish_reason": "content_filter"}
 FOREIGN: Final = AIMessage("", tool_calls=[{"name": "search", "args": {"query": "naming"}, "id": "1"}])
 
@@ -96,8 +98,10 @@ MISBEHAVIOURS: Final = (
     Misbehaviour("a list of strings", "parked", "valid", _text(lambda _: '["string"]')),
     Misbehaviour("an object for a text", "parked", "expected text, got dict", lambda good: _changed(good, do={"rule": "x"})),
     Misbehaviour("unknown action", "parked", "action: Input should be", lambda good: _changed(good, action="DESTROY"), asks=("curate",)),
-    Misbehaviour("foreign ids", "parked", "", lambda good: _changed(good, cites=["R77", "L-1"], ids=["L-77"])),
-    Misbehaviour("quotes that nobody said", "parked", "cites none", lambda g: _changed(g, cites=["it said 'acme'"]), asks=("contrast",)),
+    Misbehaviour("ids of no lesson", "parked", "", lambda good: _changed(good, ids=["L-77"]), asks=("curate",)),
+    Misbehaviour("ids of no try", "quoted", "cites none", lambda good: _changed(good, cites=["R77", "L-1"]), asks=("contrast",)),
+    Misbehaviour("quotes that nobody said", "quoted", "cites none", lambda g: _changed(g, cites=["it said 'acme'"]), asks=("contrast",)),
+    Misbehaviour("advice with one task's answer", "quoted", "contains", lambda g: _changed(g, do=ANSWERING), asks=("contrast",)),
     Misbehaviour("500 lessons", "parked", "got 500", lambda good: {"lessons": good["lessons"] * 500}, asks=("contrast",)),
     Misbehaviour("a lesson of 1 MB", "parked", "got 1000000 characters", lambda good: _changed(good, do="x" * 1_000_000)),
     Misbehaviour("the same id twice", "learned", "", lambda g: _changed(g, cites=["R1", "R1", "R2"], ids=g.get("ids", []) * 2), calls=1),

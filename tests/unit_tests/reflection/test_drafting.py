@@ -1,3 +1,4 @@
+import json
 from uuid import UUID
 
 import pytest
@@ -104,6 +105,19 @@ def test_nothing_to_learn_is_respected_without_gate(study):
 def test_feedback_steps_in_where_no_draft_survives(study):
     (draft,) = study([{**DRAFT, "do": "Answer acme_delete_invoices"}]).drafts
     assert (draft.do, draft.cites) == (RULE, (UUID(int=2), UUID(int=3)))
+
+
+def test_feedback_steps_in_where_the_model_was_refused_twice(group):
+    (question,) = questions(group, policy=POLICY, prompts=Prompts(), lessons={}, gated=False)
+    unusable = json.dumps({"lessons": [{**DRAFT, "cites": ["R9"]}]})
+    reply = UnfitReply("no usable answer: it cites none of the tries", [unusable, unusable], Usage(calls=2))
+    studied = conclude(0, group, [(question, reply)], policy=POLICY, gated=False)
+    assert [d.do for d in studied.drafts] == [RULE]
+    assert (studied.parked, [e.reason for e in studied.refused]) == (None, ["it cites none of the tries R1, R2, R3"])
+
+
+def test_a_model_that_taught_nothing_readable_parks_the_group_whatever_the_feedback(study):
+    assert (study(None).drafts, study(None).refused) == ((), ())
 
 
 def test_with_gate_the_feedback_always_competes(study):

@@ -37,13 +37,35 @@ def test_advice_is_capped_at_whole_sentences(rollout):
     assert draft.do.endswith(".")
 
 
-def test_examples_come_from_successes_then_from_judges(rollout):
-    right = rollout(1, 1.0, answer="acme_delete_invoices")
+def test_what_a_judge_told_comes_before_a_success_that_may_have_been_luck(rollout):
+    lucky = rollout(1, 1.0, answer="acme_delete_invoices")
     wrong = rollout(2, 0.0, "Expected 'acme_list_users', got 'list'", task="Name the tool that lists users")
-    assert examples_of([wrong, right]) == (
-        Example(input=right.episode.task, output="acme_delete_invoices"),
+    assert examples_of([lucky, wrong]) == (
         Example(input=wrong.episode.task, output="acme_list_users"),
+        Example(input=lucky.episode.task, output="acme_delete_invoices"),
     )
+
+
+def test_where_enough_was_told_no_guess_is_an_example(rollout):
+    lucky = rollout(1, 1.0, answer="7", task="Count the e in 'cheese'")
+    told = [rollout(n, 0.0, f"Expected '{n}'.", task=f"Count the letters, case {n}") for n in (2, 3)]
+    assert [e.output for e in examples_of([lucky, *told])] == ["2", "3"]
+
+
+def test_of_one_task_the_told_answer_stands_and_not_what_happened_to_pass(rollout):
+    passed, told = rollout(1, 1.0, answer="about 7"), rollout(2, 0.0, "Expected '7'.")
+    assert passed.episode.task == told.episode.task
+    assert [e.output for e in examples_of([passed, told])] == ["7"]
+
+
+def test_a_success_that_says_what_was_expected_comes_first(rollout):
+    told = rollout(1, 0.0, "Expected 'acme_list_users'.", task="Name the tool that lists users")
+    right = rollout(2, 1.0, "Expected 'acme_delete_invoices'.", answer="acme_delete_invoices")
+    assert [e.output for e in examples_of([told, right])] == ["acme_delete_invoices", "acme_list_users"]
+
+
+def test_without_a_told_answer_successes_are_the_examples(rollout):
+    assert [e.output for e in examples_of([rollout(1, 1.0, answer="acme_delete_invoices"), rollout(2, 0.0)])] == ["acme_delete_invoices"]
 
 
 @pytest.mark.parametrize("feedback", ['should be "42"', "expected: `42`", "Expected 42 but got 41", "The correct answer is '42'"])

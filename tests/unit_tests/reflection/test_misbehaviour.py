@@ -13,6 +13,8 @@ from langchain_reflect import Ledger
 from langchain_reflect.errors import ClaimLost
 from langchain_reflect.reflection import ReflectionPolicy, areflect, build_reflection_graph, reflect
 from langchain_reflect.reflection.leases import LeaseKeeper
+from langchain_reflect.reflection.prompts import Prompts
+from langchain_reflect.reflection.replaying import replay
 from langchain_reflect.testing.models import ScriptedChatModel
 from tests.unit_tests.reflection.misbehaviours import BOMB, ENDS, MISBEHAVIOURS, ProviderError
 
@@ -110,9 +112,29 @@ def test_each_misbehaviour_has_its_end(run, scripted, book, ledger, case):
     if misbehaviour.end == "learned":
         assert (report.errors, len(report.applied)) == ((), 1)
         assert ledger.job_counts().get("done") == 1
+    elif misbehaviour.end == "quoted":
+        assert [(lesson.do, lesson.status) for lesson in book.list()] == [(RULE, "candidate")]
+        assert [misbehaviour.says in edit.reason for edit in report.edits if not edit.applied] == [True]
+        assert (report.errors, ledger.job_counts().get("done")) == ((), 1)
     else:
         assert (book.list(), report.applied) == (had, ())
         told(ledger, report, misbehaviour)
+
+
+def test_without_feedback_for_other_tasks_drafts_that_are_refused_twice_park_the_group(run, ledger, book, rollout, keep):
+    told = [rollout(n, 0.0, f"Expected 'acme_{n}'.", task=f"Name number {n}", answer="x") for n in (11, 12, 13)]
+    keep(*(r.model_copy(update={"episode": r.episode.model_copy(update={"task_key": "numbers"})}) for r in told))
+    unusable = {"lessons": [{**GOOD["lessons"][0], "cites": ["R77"]}]}
+    report = run(ScriptedChatModel(answers=lambda _: unusable))
+    assert [lesson.do for lesson in book.list()] == [RULE], "only of the group whose feedback says more"
+    assert ["cites none of the tries" in error for error in report.errors] == [True]
+    assert ledger.job_counts() == {"done": 1, "parked": 1}
+
+
+def test_a_lesson_from_feedback_comes_out_the_same_when_replayed(run, book, ledger):
+    run(ScriptedChatModel(answers=lambda _: {"lessons": [{**GOOD["lessons"][0], "cites": ["R77"]}]}))
+    made = replay(book, policy=ReflectionPolicy(), prompts=Prompts(), namespace=("default",))
+    assert (made.is_same, list(made.unanswered)) == (True, [])
 
 
 def test_what_is_learned_from_a_bomb_is_clean(run, book):
