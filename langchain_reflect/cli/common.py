@@ -3,7 +3,7 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_reflect.learner import Learner
     from langchain_reflect.ledger import Ledger
     from langchain_reflect.settings import ReflectSettings
+    from langchain_reflect.types import LessonStatus
 
 _PIPED: Final = 160
 """Columns where nobody looks at a terminal."""
@@ -99,17 +100,21 @@ def namespace_of(text: str | None) -> tuple[str, ...] | None:
     return tuple(part for part in text.split("/") if part) if text else None
 
 
-def nothing_in(ledger: "Ledger", namespace: str | None) -> str:
+def nothing_in(
+    ledger: "Ledger", namespace: str | None, *, nothing: str = "No lessons", statuses: "Collection[LessonStatus] | None" = None
+) -> str:
     """What to say where no lesson was found: a namespace may have been mistyped.
 
     Args:
         ledger: That was asked.
         namespace: As it was typed; None: all were looked at.
+        nothing: What there is not.
+        statuses: Of lessons that would have been found; None: any.
     """
-    others = sorted({"/".join(lesson.namespace) for lesson in ledger.lessons()})
-    if namespace is None or not others:
-        return "No lessons."
-    return f"No lessons in namespace {namespace!r}; there are some in {', '.join(others[:10])}."
+    holding = sorted({lesson.namespace for lesson in ledger.lessons(statuses=statuses)})
+    if namespace is None or not holding or namespace_of(namespace) in holding:
+        return f"{nothing}."
+    return f"{nothing} in namespace {namespace!r}; there are some in {', '.join(map('/'.join, holding[:10]))}."
 
 
 def time_of(text: str) -> datetime:
@@ -151,11 +156,34 @@ def show(*parts: "RenderableType") -> None:
     """Print for people; no text is read as markup, whoever wrote it."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=_PIPED)
+    console = Console(highlight=False, markup=False, width=columns())
     for part in parts:
         console.print(part)
+
+
+def columns() -> int:
+    """How wide a line for people may be."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else _PIPED
+
+
+@contextmanager
+def waiting(for_what: str) -> Iterator[None]:
+    """A line on stderr as long as the block takes; none where nobody watches.
+
+    Args:
+        for_what: Stands in the line.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(for_what)):
+        yield
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 
 
 def demo(
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer tasks; under 90 seconds on two cores.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer tasks: 140 s of CPU time, so 70 s at best on two cores.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the lessons of earlier demos first.")] = False,
     model: Annotated[
         str | None,

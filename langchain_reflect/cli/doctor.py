@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import typer
 
-from langchain_reflect.cli.common import Json, emit_json, ledger_file, open_learner, open_ledger, settings, show, table
+from langchain_reflect.cli.common import Json, emit_json, ledger_file, open_learner, open_ledger, settings, show, table, waiting
 from langchain_reflect.errors import IndexUnavailable, ReflectError
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def _embeddings(known: "ReflectSettings") -> Check:
 
     started = time.perf_counter()
     embedder = resolve_embedder(known.embeddings)
-    dimension = len(embedder.embed_query("How many letters?"))
+    with waiting(f"loading the embeddings {embedder.id}"):
+        dimension = len(embedder.embed_query("How many letters?"))
     return Check("embeddings", "ok", f"{embedder.id}, {dimension} dimensions, first answer after {time.perf_counter() - started:.1f} s")
 
 

@@ -1,13 +1,14 @@
 """`reflect credit` and `reflect report`: what the evidence about lessons does, and what it says."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from langchain_reflect.cli.common import (
     Json,
     NamespaceOption,
+    columns,
     emit_json,
     namespace_of,
     open_learner,
@@ -15,6 +16,10 @@ from langchain_reflect.cli.common import (
     require_ledger,
     time_of,
 )
+from langchain_reflect.errors import InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from langchain_reflect.reporting import Report
 
 
 def credit(context: typer.Context, namespace: NamespaceOption = None, json: Json = False) -> None:
@@ -40,6 +45,7 @@ def report(
 ) -> None:
     """Show what lessons are worth: as a whole, and each of them, with how much is not known yet. Nothing is changed."""
     from langchain_reflect.reporting import report as made
+    from langchain_reflect.reporting.text import text_of
 
     with open_ledger(context, namespace) as ledger:
         found = made(
@@ -51,11 +57,26 @@ def report(
         )
     if html is not None:
         found.save_html(html)
-    if png is not None:
-        found.save_png(png)
+    undrawn = None if png is None else _undrawn(found, png)
     if json:
         emit_json(found)
     elif html is None and png is None:
-        typer.echo(str(found))
+        typer.echo(text_of(found, width=columns()))
     else:
-        typer.echo("\n".join(f"Wrote {place}" for place in (html, png) if place is not None))
+        for place in (html, png if undrawn is None else None):
+            if place is not None:
+                typer.echo(f"Wrote {place}")
+    if undrawn is not None:
+        typer.echo(f"reflect: {png} is not written: {undrawn}", err=True)
+        raise typer.Exit(1)
+
+
+def _undrawn(found: "Report", png: Path) -> str | None:
+    """Why there is no picture, so that all else that was asked for is there nevertheless; None: it is drawn."""
+    try:
+        found.save_png(png)
+    except InvalidInput:
+        return "nothing can be drawn yet, since no effect has an interval; `reflect report` says what is missing"
+    except MissingExtra as error:
+        return str(error)
+    return None

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,7 +23,7 @@ from langchain_reflect.cli.common import (
     table,
     time_of,
 )
-from langchain_reflect.errors import InvalidInput
+from langchain_reflect.errors import InvalidInput, LessonNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from langchain_reflect.learner import Learner
+    from langchain_reflect.ledger import Ledger
     from langchain_reflect.types import Lesson, LessonStatus, Review, Revision
 
 app = typer.Typer(cls=ListByDefault, help="The lesson book: list (default), read, write, review, undo, export and import.")
@@ -74,7 +76,7 @@ def list_(
 def show_(context: typer.Context, lesson_id: str, at: At = None, namespace: NamespaceOption = None, json: Json = False) -> None:
     """Show one lesson with its examples and its evidence."""
     with open_ledger(context, namespace) as ledger:
-        lesson = ledger.lesson(lesson_id)
+        lesson = _known(ledger, lesson_id)
         past = ledger.revisions(lesson_id) if at else []
     if at:
         found = _then([r for r in past if r.at <= time_of(at)], None)
@@ -91,7 +93,7 @@ def show_(context: typer.Context, lesson_id: str, at: At = None, namespace: Name
 def history(context: typer.Context, lesson_id: str, namespace: NamespaceOption = None, json: Json = False) -> None:
     """Show every revision of a lesson: who changed what, word by word, and why."""
     with open_ledger(context, namespace) as ledger:
-        ledger.lesson(lesson_id)
+        _known(ledger, lesson_id)
         revisions = ledger.revisions(lesson_id)
     if json:
         emit_json(revisions)
@@ -170,10 +172,8 @@ def edit(
     namespace: NamespaceOption = None,
 ) -> None:
     """Reword a lesson; what is not given stays. A served one goes on trial again, a proposed one stays proposed."""
-    with open_ledger(context, namespace) as ledger:
-        ledger.lesson(lesson_id)
     given = {"when": when, "do": do, "when_not": when_not, "why": why, "title": title}
-    with _changing(context, namespace) as learner:
+    with _changing(context, namespace, lesson_id) as learner:
         _settled(learner.lessons.edit(lesson_id, **given, approve=approve, by=by, reason=reason, namespace=namespace_of(namespace)))
 
 
@@ -193,9 +193,7 @@ def restore(
     namespace: NamespaceOption = None,
 ) -> None:
     """Serve a retired lesson again, or bring back an earlier revision."""
-    with open_ledger(context, namespace) as ledger:
-        ledger.lesson(lesson_id)
-    with _changing(context, namespace) as learner:
+    with _changing(context, namespace, lesson_id) as learner:
         _settled(learner.lessons.restore(lesson_id, revision, by=by, reason=reason, namespace=namespace_of(namespace)))
 
 
@@ -275,23 +273,36 @@ def import_(
 
 
 def _decide(context: typer.Context, verb: str, lesson_id: str, by: str, reason: str, namespace: str | None) -> None:
-    with open_ledger(context, namespace) as ledger:
-        if lesson_id.startswith("V-"):
-            ledger.review(lesson_id)
-        else:
-            ledger.lesson(lesson_id)
-    with _changing(context, namespace) as learner:
+    with _changing(context, namespace, lesson_id) as learner:
         lesson = getattr(learner.lessons, verb)(lesson_id, by=by, reason=reason, namespace=namespace_of(namespace))
         done = {"approve": "approved", "reject": "rejected"}.get(verb, verb)
         _settled(lesson, f"{lesson_id} is {done}: " if lesson_id.startswith("V-") else "")
 
 
 @contextmanager
-def _changing(context: typer.Context, namespace: str | None) -> "Iterator[Learner]":
-    """The learner for one change: the index takes it in at the next recall, so that nobody waits for an embedder here."""
+def _changing(context: typer.Context, namespace: str | None, changed: str | None = None) -> "Iterator[Learner]":
+    """The learner for one change: the index takes it in at the next recall, so that nobody waits for an embedder here.
+
+    The lesson or the review (V-…) that is to be changed is looked for first: to say that there is none, no learner has to be made.
+    """
+    if changed is not None:
+        with open_ledger(context, namespace) as ledger:
+            _ = ledger.review(changed) if changed.startswith("V-") else _known(ledger, changed)
     with open_learner(context, namespace=namespace) as learner:
         learner.lessons.follows = False
         yield learner
+
+
+def _known(ledger: "Ledger", lesson_id: str) -> "Lesson":
+    """A lesson of the ledger's namespace; who asks at the command line may know in which other one it is."""
+    try:
+        return ledger.lesson(lesson_id)
+    except LessonNotFound:
+        elsewhere = next(iter(ledger.lessons(ids=[lesson_id])), None)
+        if elsewhere is None:
+            raise
+        own, other = "/".join(ledger.namespace), "/".join(elsewhere.namespace)
+        raise LessonNotFound(f"no lesson {lesson_id!r} in namespace {own!r}; it is in {other!r}: --namespace {quote(other)}") from None
 
 
 def _settled(lesson: "Lesson", about: str = "") -> None:

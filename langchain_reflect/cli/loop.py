@@ -1,7 +1,7 @@
 """`reflect reflect`, `recall`, `reindex` and `sweep`: the steps of the loop, by hand."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from langchain_reflect.cli.common import (
     Model,
     NamespaceOption,
     emit_json,
+    nothing_in,
     open_learner,
     open_ledger,
     printable,
@@ -20,11 +21,13 @@ from langchain_reflect.cli.common import (
     short,
     show,
     table,
+    waiting,
 )
 from langchain_reflect.errors import IndexUnavailable, ReflectError
 
 if TYPE_CHECKING:
     from langchain_reflect.learner import Learner
+    from langchain_reflect.ledger import Ledger
     from langchain_reflect.recall.explaining import Explanation
     from langchain_reflect.reflection.replaying import Replay
     from langchain_reflect.types import AppliedEdit, Lesson
@@ -66,9 +69,13 @@ def recall(
     require_ledger(context)
     with open_learner(context, namespace=namespace) as learner:
         if explain:
-            _explain(learner.recall(task, k=k, explain=True), json=json)
+            with _loading(learner):
+                explanation = learner.recall(task, k=k, explain=True)
+            _explain(explanation, learner.ledger, json=json)
             return
-        recalled = learner.recall(task, k=k)
+        with _loading(learner):
+            recalled = learner.recall(task, k=k)
+        nothing = "" if recalled.matches else _nothing(learner.ledger)
         paused = [graph or "all graphs" for (space, graph), held in learner.ledger.paused().items() if space == learner.ledger.namespace]
     if json:
         emit_json(recalled)
@@ -78,17 +85,27 @@ def recall(
         (m.lesson.id, f"{m.similarity:.2f}", f"{m.lexical:.1f}", f"{m.score:.2f}", m.reason, short(m.lesson.when, 40), short(m.lesson.do))
         for m in recalled.matches
     ]
-    show(table(names, rows) if rows else "No lessons to consider.")
+    show(table(names, rows) if rows else nothing)
     typer.echo(printable(recalled.block) or f"Nothing would be shown: {recalled.note}")
     if paused:
         show(f"PAUSED: {', '.join(paused)}; runs there get nothing of this until `reflect resume`.")
 
 
-def _explain(found: "Explanation", *, json: bool) -> None:
+def _loading(learner: "Learner") -> AbstractContextManager[None]:
+    return waiting(f"loading the embeddings {learner.embedder.id}, then searching")
+
+
+def _nothing(ledger: "Ledger") -> str:
+    from langchain_reflect.types import SERVABLE
+
+    return nothing_in(ledger, "/".join(ledger.namespace), nothing="No lessons to consider", statuses=SERVABLE)
+
+
+def _explain(found: "Explanation", ledger: "Ledger", *, json: bool) -> None:
     if json:
         emit_json(found)
         return
-    show(table(found.HEAD, found.rows()) if found.considered else "No lessons to consider.", *found.lines())
+    show(table(found.HEAD, found.rows()) if found.considered else _nothing(ledger), *found.lines())
     typer.echo(printable(found.block) or f"Nothing would be shown: {found.note}")
 
 

@@ -2,36 +2,32 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import pairwise
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 
-from langchain_reflect.credit import Race, Trial, Uplift, difficulty, race, shrunken, trials, uplift
+from langchain_reflect.credit import Trial, Uplift, difficulty, race, shrunken, trials, uplift
 from langchain_reflect.credit.columns import HOLDOUT, PLACEBO, TREATED, Bools, Floats
 from langchain_reflect.errors import LessonNotFound
 from langchain_reflect.evidence import Evidence, gather
 from langchain_reflect.ledger import Ledger
 from langchain_reflect.lessons.authors import CREDIT
-from langchain_reflect.reporting.nouns import (
-    ArmFigures,
-    DoseFigures,
-    Effect,
-    LessonFigures,
-    PartFigures,
-    Report,
-    SpaceFigures,
+from langchain_reflect.reporting.nouns import ArmFigures, Effect, LessonFigures, Report, SpaceFigures
+from langchain_reflect.reporting.parts import (
+    by_agent,
+    by_dose,
+    by_time,
+    effect_of,
+    mean_of,
+    period_of,
+    periods_of_trials,
+    since_resumed,
+    unnamed_graphs,
 )
-from langchain_reflect.types import SERVABLE, Fingerprint, Lesson, Namespace, Review, Usage
+from langchain_reflect.types import SERVABLE, Lesson, Namespace, Review, Usage
 
-_BUCKETS: Final = 6
-"""Most parts of the time that are told apart."""
-_LEAST: Final = 20
-"""Fewest judged runs of such a part."""
 _ALL: Final = 1_000_000
-_AGENTS: Final = 5
-"""Most versions of the agent that are told apart."""
 _ARMS: Final = {"treated": TREATED, "holdout": HOLDOUT, "placebo": PLACEBO}
 _FIRST: Final = {"hurts": 0, "helps": 1, "undecided": 2}
 
@@ -83,7 +79,10 @@ def _spaces(ledger: Ledger, evidence: Evidence, baseline: Floats, found: dict[in
     episodes = evidence.episodes
     steered = [ledger.steering(space, graph) for space, graph in evidence.spaces]
     compared = evidence.since_each([held.doses_since for held in steered])
-    races = race(evidence.only(compared).episodes, baseline[compared])
+    racing, expected = evidence.only(compared).episodes, baseline[compared]
+    races = race(racing, expected)
+    drawn = np.unique(racing.dose[racing.arm == TREATED]).tolist()
+    worths = {dose: {each.space: each for each in uplift(racing, expected, dose=dose)} for dose in drawn if len(drawn) > 1}
     placebos = {each.space: each for each in uplift(episodes, baseline, against=PLACEBO)}
     for number, (space, graph) in sorted(enumerate(evidence.spaces), key=lambda each: each[1]):
         mine = episodes.space == number
@@ -91,20 +90,26 @@ def _spaces(ledger: Ledger, evidence: Evidence, baseline: Floats, found: dict[in
             continue
         arms = tuple(_arms(evidence, mine))
         held = steered[number]
-        whole = _effect(found.get(number))
+        whole = effect_of(found.get(number))
+        worth = {dose: effect_of(each.get(number)) for dose, each in worths.items()}
         yield SpaceFigures(
             namespace=space,
             graph=graph,
+            period=period_of(evidence, mine),
             uplift=whole,
-            placebo=_effect(placebos.get(number)) if any(arm.name == "placebo" for arm in arms) else None,
+            since_resume=since_resumed(evidence, baseline, mine, held.resumed_at),
+            placebo=effect_of(placebos.get(number)) if any(arm.name == "placebo" for arm in arms) else None,
             arms=arms,
             uneven=number in found and bool(found[number].uneven),
             judge_only=int(np.count_nonzero(mine & ~episodes.trusted)),
-            over_time=tuple(_over_time(evidence, baseline, mine)),
-            agents=tuple(_agents(evidence, baseline, mine)),
-            doses=tuple(_doses(evidence, mine, races.get(number))),
+            over_time=tuple(by_time(evidence, baseline, mine)),
+            agents=tuple(by_agent(evidence, baseline, mine)),
+            doses=tuple(by_dose(evidence, mine & compared, races.get(number), worth)),
+            doses_since=held.doses_since,
+            unnamed=tuple(unnamed_graphs(evidence, mine, graph)),
             paused=held.reason or "no reason given" if held.paused else "",
             paused_since=held.since if held.paused else None,
+            paused_by=held.by if held.paused else "",
             tokens_per_run=_tokens(evidence, mine),
             holdout_cost=_cost(arms, whole),
         )
@@ -116,56 +121,7 @@ def _arms(evidence: Evidence, mine: Bools) -> Iterator[ArmFigures]:
         runs = mine & (episodes.arm == code)
         judged = episodes.reward[runs & episodes.trusted & ~np.isnan(episodes.reward)]
         if runs.any():
-            yield ArmFigures(name=name, runs=int(runs.sum()), judged=len(judged), mean=_mean(judged))
-
-
-def _over_time(evidence: Evidence, baseline: Floats, mine: Bools) -> Iterator[PartFigures]:
-    """Parts of the time with about as many judged runs each, as many as can tell something."""
-    episodes = evidence.episodes
-    judged = mine & ~np.isnan(episodes.reward) & episodes.trusted & (episodes.arm >= 0)
-    count = min(_BUCKETS, int(judged.sum()) // _LEAST)
-    if count < 2:  # noqa: PLR2004 - one part is the whole
-        return
-    edges = np.quantile(episodes.started[judged], np.linspace(0, 1, count + 1))
-    for n, (low, high) in enumerate(pairwise(edges.tolist())):
-        within = (episodes.started >= low) & ((episodes.started < high) | (n == count - 1))
-        if (judged & within).any():
-            yield PartFigures(label=f"{_day(low)} to {_day(high)}", effect=_part(evidence, baseline, mine & within))
-
-
-def _day(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
-
-
-def _agents(evidence: Evidence, baseline: Floats, mine: Bools) -> Iterator[PartFigures]:
-    numbers, counts = np.unique(evidence.episodes.agent[mine], return_counts=True)
-    if len(numbers) < 2:  # noqa: PLR2004 - one version is the whole
-        return
-    for number in numbers[np.argsort(-counts, kind="stable")][:_AGENTS].tolist():
-        label = "agent not known" if number < 0 else _name(evidence.agents[number])
-        yield PartFigures(label=label, effect=_part(evidence, baseline, mine & (evidence.episodes.agent == number)))
-
-
-def _name(agent: Fingerprint) -> str:
-    parts = [f"{name} {value[:6]}" for name in ("prompt", "tools", "graph") if (value := getattr(agent, name))]
-    return " ".join([agent.model or "model not known", *parts])
-
-
-def _part(evidence: Evidence, baseline: Floats, kept: Bools) -> Effect:
-    found = uplift(evidence.only(kept).episodes, baseline[kept])
-    return _effect(found[0] if found else None)
-
-
-def _doses(evidence: Evidence, mine: Bools, found: Race | None) -> Iterator[DoseFigures]:
-    episodes = evidence.episodes
-    treated = mine & (episodes.arm == TREATED)
-    doses = np.unique(episodes.dose[treated]).tolist()
-    if len(doses) < 2:  # noqa: PLR2004 - nothing to compare
-        return
-    for dose in doses:
-        rewards = episodes.reward[treated & (episodes.dose == dose) & episodes.trusted & ~np.isnan(episodes.reward)]
-        chance = None if found is None else float(found.chances.get(dose, 0.0))
-        yield DoseFigures(dose=dose, runs=len(rewards), mean=_mean(rewards), chance=chance, is_in=chance is None or chance > 0)
+            yield ArmFigures(name=name, runs=int(runs.sum()), judged=len(judged), mean=mean_of(judged))
 
 
 def _tokens(evidence: Evidence, mine: Bools) -> float | None:
@@ -191,6 +147,7 @@ def _lessons(
 ) -> list[LessonFigures]:
     """Of the present wordings; each trial comes with its shrunken effect."""
     figures = []
+    periods = periods_of_trials(evidence)
     for trial, guess in single:
         wording = evidence.wordings[trial.trial]
         lesson = known.get(wording.lesson_id)
@@ -204,7 +161,8 @@ def _lessons(
                 status=lesson.status,
                 when=lesson.when,
                 do=lesson.do,
-                effect=_effect(trial),
+                period=periods.get(trial.trial),
+                effect=effect_of(trial),
                 shrunken=_number(guess),
                 pending=trial.pending_shown + trial.pending_withheld,
                 asked=None if review is None else review.id,
@@ -220,21 +178,6 @@ def _place(lesson: LessonFigures) -> tuple[Any, ...]:
     return _FIRST[effect.verdict], width, lesson.lesson_id
 
 
-def _effect(found: Trial | Uplift | None) -> Effect:
-    if found is None:
-        return Effect()
-    is_known = math.isfinite(found.effect)
-    return Effect(
-        value=found.effect if is_known else None,
-        low=found.low if is_known else None,
-        high=found.high if is_known else None,
-        shown=found.shown,
-        withheld=found.withheld,
-        verdict=found.verdict,
-        more=found.more,
-    )
-
-
 def _usage(ledger: Ledger, namespace: Namespace | None) -> Usage:
     return sum((each.usage for each in ledger.reflections(_ALL, namespace=namespace)), Usage())
 
@@ -247,10 +190,6 @@ def _price(spaces: Sequence[SpaceFigures], usage: Usage) -> float | None:
         spent += (space.tokens_per_run or 0.0) * runs
         gain += 100 * max(space.uplift.value or 0.0, 0.0) * runs if space.uplift.verdict == "helps" else 0.0
     return (spent + usage.tokens_in + usage.tokens_out) / gain if gain > 0 else None
-
-
-def _mean(rewards: Floats) -> float | None:
-    return float(rewards.mean()) if len(rewards) else None
 
 
 def _number(value: float | None) -> float | None:

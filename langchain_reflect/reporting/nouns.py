@@ -2,13 +2,25 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from langchain_reflect.types import LessonStatus, Namespace, Noun, Usage, now
 
 Verdict = Literal["helps", "hurts", "undecided"]
+PART_LEAST: Final = 30
+"""Judged units of each arm from which the interval of a part says something: with 30 of 300 withheld it is about 50 points wide, with 10 of
+100 about 100; simulated."""
+
+
+class Period(Noun):
+    """The time that figures tell of."""
+
+    began: datetime
+    """Begin of its first run."""
+    ended: datetime
+    """Begin of its last run."""
 
 
 class Effect(Noun):
@@ -49,14 +61,22 @@ class PartFigures(Noun):
 
     label: str
     effect: Effect
+    period: Period | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is decided, or has enough runs of both arms to say something."""
+        return self.effect.verdict != "undecided" or min(self.effect.shown, self.effect.withheld) >= PART_LEAST
 
 
 class DoseFigures(Noun):
-    """Runs that could be shown so many lessons."""
+    """Runs that could be shown so many lessons, of the time that counts in the comparison of doses."""
 
     dose: int
     runs: int = 0
     mean: float | None = None
+    effect: Effect = Effect()
+    """Against runs without lessons."""
     chance: float | None = None
     """Probability with which it is drawn from now on, among runs with lessons; None: doses are not compared here."""
     is_in: bool = True
@@ -68,8 +88,12 @@ class SpaceFigures(Noun):
 
     namespace: Namespace
     graph: str
+    period: Period | None = None
+    """Of all figures but those that name another one."""
     uplift: Effect = Effect()
     """Runs with lessons against runs without."""
+    since_resume: PartFigures | None = None
+    """The same for the runs since lessons were switched on again, which is what the kill switch looks at; None: they never were off."""
     placebo: Effect | None = None
     """Runs with lessons against runs with neutral text in their place; None: there were none."""
     arms: tuple[ArmFigures, ...] = ()
@@ -78,11 +102,18 @@ class SpaceFigures(Noun):
     judge_only: int = 0
     """Runs that only a judge model judged; they decide nothing."""
     over_time: tuple[PartFigures, ...] = ()
+    """Parts of the time, each with `PART_LEAST` judged units of both arms or more; empty: there are not enough for two."""
     agents: tuple[PartFigures, ...] = ()
     doses: tuple[DoseFigures, ...] = ()
+    doses_since: datetime | None = None
+    """From when on runs count in the comparison of doses; None: all."""
+    unnamed: tuple[str, ...] = ()
+    """The graphs that are counted as one because nobody named them, each in a few words; empty if this one has a name."""
     paused: str = ""
     """Why lessons are switched off, if they are."""
     paused_since: datetime | None = None
+    paused_by: str = ""
+    """`credit`: the evidence of the runs until then, since the last resume if there was one; or the name of whoever did."""
     tokens_per_run: float | None = None
     """Mean prompt tokens that lessons take in a run with lessons."""
     holdout_cost: float | None = None
@@ -97,6 +128,8 @@ class LessonFigures(Noun):
     status: LessonStatus
     when: str
     do: str
+    period: Period | None = None
+    """Of the runs that the wording fitted."""
     effect: Effect = Effect()
     shrunken: float | None = None
     """The effect, drawn towards that of all lessons as far as little is known of this one: the better guess."""

@@ -1,24 +1,46 @@
 """A report as HTML that needs nothing else: no script, no font, no picture from anywhere. Every text is escaped. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from langchain_reflect.reporting.nouns import Effect, LessonFigures, PartFigures, Report, SpaceFigures
+from langchain_reflect.reporting.nouns import Effect, LessonFigures, Report, SpaceFigures
 from langchain_reflect.reporting.text import plain
-from langchain_reflect.reporting.wording import ARMS, NOTHING, arm_line, costs, effect_line, headline, lesson_line, points, remarks
+from langchain_reflect.reporting.wording import (
+    LESSONS,
+    TOO_EARLY,
+    arm_line,
+    costs,
+    dose_head,
+    dose_line,
+    dose_name,
+    effect_line,
+    headline,
+    legend,
+    lesson_line,
+    nothing,
+    part_line,
+    points,
+    remarks,
+    span,
+)
+from langchain_reflect.types.counting import count
 
 _STYLE: Final = """
-.reflect-report{font:14px/1.5 system-ui,sans-serif;color:#1f2328;max-width:1000px}
+.reflect-report{font:14px/1.5 system-ui,sans-serif;color:#1f2328;max-width:1000px;overflow-wrap:anywhere}
 .reflect-report h2{font-size:1.15em;margin:1.4em 0 .3em}
 .reflect-report table{border-collapse:collapse;width:100%;margin:.5em 0}
 .reflect-report th,.reflect-report td{text-align:left;padding:.3em .6em;border-bottom:1px solid #d0d7de;vertical-align:top}
-.reflect-report svg{width:240px;height:20px;display:block}
+.reflect-report svg{width:240px;height:20px;display:block}.reflect-report td{min-width:9em}
 .reflect-report .helps{color:#1a7f37}.reflect-report .hurts{color:#b42318;font-weight:600}.reflect-report .undecided{color:#57606a}
 .reflect-report .remark{border-left:4px solid #b54708;padding:.2em .7em;margin:.4em 0}
 .reflect-report code{font-size:.92em}.reflect-report .small{color:#57606a;font-size:.92em}
-@media (prefers-color-scheme:dark){body{background:#0d1117}.reflect-report{color:#e6edf3}
-.reflect-report th,.reflect-report td{border-color:#30363d}.reflect-report .undecided,.reflect-report .small{color:#9198a1}
+@media (max-width:640px){.reflect-report th{display:none}.reflect-report tr{display:block;border-bottom:1px solid #d0d7de}
+.reflect-report td{display:block;border:0;padding:.15em 0}.reflect-report svg{max-width:100%}}
+@media (prefers-color-scheme:dark){.reflect-report{color:#e6edf3;background:#0d1117}
+.reflect-report th,.reflect-report td,.reflect-report tr{border-color:#30363d}
+.reflect-report .undecided,.reflect-report .small{color:#9198a1}
 .reflect-report .helps{color:#3fb950}.reflect-report .hurts{color:#ff7b72}}
 """
 _HALF: Final = 118
@@ -34,7 +56,8 @@ def page_of(report: Report) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>What lessons are worth</title>\n</head>\n<body>\n{fragment_of(report)}\n</body>\n</html>\n"
+        "<title>What lessons are worth</title>\n<style>@media (prefers-color-scheme:dark){body{background:#0d1117}}</style>\n</head>\n"
+        f"<body>\n{fragment_of(report)}\n</body>\n</html>\n"
     )
 
 
@@ -45,29 +68,49 @@ def fragment_of(report: Report) -> str:
         report: The figures.
     """
     spaces = "".join(_space(space) for space in report.spaces)
-    body = spaces + _lessons(report) + _list("Cost", costs(report)) if report.spaces else f"<p>{_said(NOTHING)}</p>"
-    made = f"<p class=small>{report.at:%Y-%m-%d %H:%M} UTC. Intervals stay valid however often one looks.</p>"
+    body = spaces + _lessons(report) + _list("Cost", costs(report)) if report.spaces else f"<p>{_said(nothing(report))}</p>"
+    made = f"<p class=small>{_said(legend(report))} Made {report.at:%Y-%m-%d %H:%M}.</p>"
     return f'<div class="reflect-report"><style>{_STYLE}</style><h1>What lessons are worth</h1>{body}{made}</div>'
 
 
 def _space(space: SpaceFigures) -> str:
-    scale = _scale([space.uplift, *(part.effect for part in (*space.over_time, *space.agents))])
-    rows = [PartFigures(label="all runs", effect=space.uplift)]
+    parts = [each for each in (*space.over_time, *space.agents) if each.is_told]
+    others = [each for each in (space.placebo, None if space.since_resume is None else space.since_resume.effect) if each is not None]
+    scale = _scale([space.uplift, *others, *(part.effect for part in parts), *(dose.effect for dose in space.doses)])
+    rows = [("all runs" if space.period is None else f"all runs, {span(space.period.began, space.period.ended)}", space.uplift, "")]
     if space.placebo is not None:
-        rows.append(PartFigures(label="against neutral text", effect=space.placebo))
-    parts = "".join(_row([part.label, *_figures(part.effect, scale)]) for part in (*rows, *space.over_time, *space.agents))
-    warned = "".join(f"<p class=remark>{_said(remark)}</p>" for remark in remarks(space))
-    doses = [
-        f"at most {dose.dose}: {'no outcome yet' if dose.mean is None else f'mean reward {dose.mean:.2f}'} ({dose.runs} judged"
-        + ("" if dose.chance is None else f", drawn with {dose.chance:.2f}" if dose.is_in else ", out of the race")
-        + ")"
-        for dose in space.doses
-    ]
+        rows.append(("against neutral text", space.placebo, ""))
+    if space.since_resume is not None:
+        rows.append((space.since_resume.label, space.since_resume.effect, ""))
+    rows += [(part.label, part.effect, "" if part.is_told else part_line(part)) for part in (*space.over_time, *space.agents)]
+    warned = "".join(f"<p class=remark>{_with_code(remark)}</p>" for remark in remarks(space))
+    early = "" if space.over_time or space.uplift.value is None else f"<p class=small>{_said(TOO_EARLY.capitalize())}.</p>"
+    doses = [(dose_name(dose), dose.effect, dose_line(dose)) for dose in space.doses]
     return (
         f"<h2 class={space.uplift.verdict}>{_said(headline(space))}</h2>{warned}{_list('', [arm_line(arm) for arm in space.arms])}"
-        f"<table><tr><th>runs<th>effect<th>{_said(f'−{scale * 100:.0f} to +{scale * 100:.0f} points')}</tr>{parts}</table>"
-        f"{_list('Doses', doses)}"
+        f"{_table('runs', rows, scale)}{early}{f'<p>{_said(dose_head(space))}:</p>' if doses else ''}{_table('dose', doses, scale)}"
     )
+
+
+def _table(head: str, rows: Sequence[tuple[str, Effect, str]], scale: float) -> str:
+    """Effects with their intervals.
+
+    Args:
+        head: What the rows are.
+        rows: Label, effect, and what is said of it; empty: the effect itself, with a drawing.
+        scale: The value at the edge of the drawings.
+    """
+    if not rows:
+        return ""
+    cells = "".join(
+        f"<tr><td>{_said(label)}<td><span class={effect.verdict}>{_said(said or effect_line(effect))}</span><td>{_bar(effect, scale)}</tr>"
+        for label, effect, said in rows
+    )
+    return f"<table><tr><th>{_said(head)}<th>effect<th>{_edges(scale)}</tr>{cells}</table>"
+
+
+def _edges(scale: float) -> str:
+    return _said(f"−{scale * 100:.0f} to +{scale * 100:.0f} points")
 
 
 def _lessons(report: Report) -> str:
@@ -75,26 +118,16 @@ def _lessons(report: Report) -> str:
         return ""
     scale = _scale([lesson.effect for lesson in report.lessons])
     rows = "".join(_lesson(lesson, scale) for lesson in report.lessons)
-    untried = f"<p class=small>{report.untried} served lessons fitted no run yet.</p>" if report.untried else ""
-    edge = _said(f"−{scale * 100:.0f} to +{scale * 100:.0f} points")
-    return f"<h2>Lessons</h2><table><tr><th>lesson<th>says<th>effect<th>{edge}</tr>{rows}</table>{untried}"
+    untried = f"<p class=small>{count(report.untried, 'served lesson')} fitted no run yet.</p>" if report.untried else ""
+    return f"<h2>{_said(LESSONS)}</h2><table><tr><th>lesson<th>says<th>effect<th>{_edges(scale)}</tr>{rows}</table>{untried}"
 
 
 def _lesson(lesson: LessonFigures, scale: float) -> str:
     name = f"<code>{_said(lesson.lesson_id)}</code><br><span class=small>{_said(lesson.status)}, {_said('/'.join(lesson.namespace))}</span>"
     says = f"<span class=small>{_said(lesson.when)}</span><br>{_said(lesson.do)}"
     likely = "" if lesson.shrunken is None else f"<br><span class=small>likely {points(lesson.shrunken)}</span>"
-    told = f"<span class={lesson.effect.verdict}>{_said(lesson_line(lesson))}</span>{likely}"
+    told = f"<span class={lesson.effect.verdict}>{_with_code(lesson_line(lesson))}</span>{likely}"
     return f"<tr><td>{name}<td>{says}<td>{told}<td>{_bar(lesson.effect, scale)}</tr>"
-
-
-def _figures(effect: Effect, scale: float) -> Sequence[str]:
-    return f"<span class={effect.verdict}>{_said(effect_line(effect))}</span>", _bar(effect, scale)
-
-
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = cells
-    return f"<tr><td>{_said(ARMS.get(first, first))}{''.join(f'<td>{cell}' for cell in rest)}</tr>"
 
 
 def _bar(effect: Effect, scale: float) -> str:
@@ -118,6 +151,11 @@ def _list(title: str, lines: Sequence[str]) -> str:
         return ""
     head = f"<h2>{_said(title)}</h2>" if title else ""
     return f"{head}<ul>{''.join(f'<li>{_said(line)}</li>' for line in lines)}</ul>"
+
+
+def _with_code(text: str) -> str:
+    """`_said`, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _said(text))
 
 
 def _said(text: str) -> str:

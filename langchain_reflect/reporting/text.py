@@ -1,30 +1,74 @@
 """A report for the terminal. Pure."""
 
+import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from langchain_reflect.reporting.nouns import Effect, Report, SpaceFigures
-from langchain_reflect.reporting.wording import NOTHING, arm_line, costs, effect_line, headline, lesson_line, points, remarks
+from langchain_reflect.reporting.nouns import Effect, LessonFigures, Report, SpaceFigures
+from langchain_reflect.reporting.wording import (
+    LESSONS,
+    TOO_EARLY,
+    arm_line,
+    costs,
+    dose_head,
+    dose_line,
+    dose_name,
+    effect_line,
+    headline,
+    legend,
+    lesson_line,
+    nothing,
+    part_line,
+    points,
+    remarks,
+)
+from langchain_reflect.types.counting import count
 
 _WIDTH: Final = 41
 _MOST: Final = 40
 """Lessons that are shown; JSON and HTML have all."""
+_ALWAYS: Final = 10
+"""Lessons that are shown even if nothing is known of them."""
+_ANY: Final = 1.99
+"""Width of an interval that rules out nothing, but for rounding: from -1 to 1."""
+_JOIN: Final = "\0"
+"""Stands for a space at which no line is broken; `plain` leaves none in a text."""
+_WHOLE: Final = re.compile(r"""`reflect\ (?:'[^']*'|"[^"]*"|[^`'"])*`|n\ =\ |\ %""")
+"""What stays on one line, however wide: commands, for half of one does something else when it is pasted, and numbers with their sign."""
+_NARROWEST: Final = 72
+"""Columns that a bar and its lesson's id and status take."""
 
 
-def text_of(report: Report) -> str:
+def text_of(report: Report, *, width: int | None = None) -> str:
     """A report as text, store uplift first.
 
     Args:
         report: The figures.
+        width: Most columns, 72 or more, but for commands, which stay whole; None: lines are as long as they are.
     """
     if not report.spaces:
-        return NOTHING + (f" {report.untried} lessons wait to be tried." if report.untried else "")
-    lines = [line for space in report.spaces for line in _space(space)]
-    lines += _lessons(report)
-    if found := costs(report):
-        lines += ["Cost", *(f"  {line}" for line in found)]
-    return "\n".join(plain(line) for line in lines).rstrip()
+        waits = f" {count(report.untried, 'lesson')} {'waits' if report.untried == 1 else 'wait'} to be tried."
+        lines = [nothing(report) + (waits if report.untried else "")]
+    else:
+        lines = [line for space in report.spaces for line in _space(space)]
+        lines += _lessons(report)
+        if found := costs(report):
+            lines += ["Cost", *(f"  {line}" for line in found), ""]
+        lines.append(legend(report))
+    return "\n".join(part for line in lines for part in _wrapped(plain(line), width))
+
+
+def _wrapped(line: str, width: int | None) -> list[str]:
+    if width is None or len(line) <= max(width, _NARROWEST):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    filled = textwrap.TextWrapper(
+        max(width, _NARROWEST), initial_indent=indent, subsequent_indent=f"{indent}    ", break_on_hyphens=False, break_long_words=False
+    )
+    kept = _WHOLE.sub(lambda found: found[0].replace(" ", _JOIN), line.strip())
+    return [part.replace(_JOIN, " ") for part in filled.wrap(kept)]
 
 
 def _space(space: SpaceFigures) -> Iterator[str]:
@@ -35,12 +79,16 @@ def _space(space: SpaceFigures) -> Iterator[str]:
         yield f"  {arm_line(arm)}"
     if space.placebo is not None:
         yield f"  against neutral text: {effect_line(space.placebo)}"
+    if space.since_resume is not None:
+        yield f"  {space.since_resume.label}: {effect_line(space.since_resume.effect)}"
     for part in (*space.over_time, *space.agents):
-        yield f"  {part.label}: {effect_line(part.effect)}"
+        yield f"  {part.label}: {part_line(part)}"
+    if not space.over_time and space.uplift.value is not None:
+        yield f"  {TOO_EARLY}"
+    if space.doses:
+        yield f"  {dose_head(space)}:"
     for dose in space.doses:
-        mean = "no outcome yet" if dose.mean is None else f"mean reward {dose.mean:.2f}"
-        drawn = "" if dose.chance is None else f", drawn with {dose.chance:.2f}" if dose.is_in else ", out of the race"
-        yield f"  at most {dose.dose} lesson{'' if dose.dose == 1 else 's'}: {mean} ({dose.runs} judged{drawn})"
+        yield f"    {dose_name(dose)}: {dose_line(dose)}"
     yield ""
 
 
@@ -48,20 +96,28 @@ def _lessons(report: Report) -> Iterator[str]:
     if not report.lessons:
         return
     scale = max((abs(end) for each in report.lessons for end in (each.effect.low, each.effect.high) if end is not None), default=0.0)
-    yield "Lessons"
+    yield LESSONS
     if scale:
         edge = f"{scale * 100:.0f}"
         yield f"  {f'−{edge}':<{_WIDTH // 2}}0{f'+{edge}':>{_WIDTH // 2}} points"
-    for lesson in report.lessons[:_MOST]:
-        bar = forest_bar(lesson.effect, scale) if scale else ""
-        yield f"  {bar} {lesson.lesson_id} {lesson.status}: {lesson_line(lesson)}"
+    told = report.lessons[: max(_ALWAYS, min(_MOST, sum(map(_is_known, report.lessons))))]
+    for lesson in told:
+        bar = f"{forest_bar(lesson.effect, scale)} " if scale else ""
+        yield f"  {bar}{lesson.lesson_id} {lesson.status}"
+        yield f"    {lesson_line(lesson)}"
         likely = "" if lesson.shrunken is None else f" (likely {points(lesson.shrunken)})"
-        yield f"  {' ' * len(bar)} {_short(lesson.when)} -> {_short(lesson.do)}{likely}"
-    if len(report.lessons) > _MOST:
-        yield f"  and {len(report.lessons) - _MOST} more; --json and --html show all"
+        yield f"    {_short(lesson.when)} -> {_short(lesson.do)}{likely}"
+    if len(told) < len(report.lessons):
+        yield f"  and {len(report.lessons) - len(told)} more, of which less is known; --json and --html have all"
     if report.untried:
-        yield f"  {report.untried} served lessons fitted no run yet"
+        yield f"  {count(report.untried, 'served lesson')} fitted no run yet"
     yield ""
+
+
+def _is_known(lesson: LessonFigures) -> bool:
+    """Whether anything is ruled out about its effect."""
+    effect = lesson.effect
+    return effect.low is not None and effect.high is not None and effect.high - effect.low < _ANY
 
 
 def forest_bar(effect: Effect, scale: float, width: int = _WIDTH) -> str:

@@ -26,9 +26,14 @@ class PostgresServer:
     Args:
         fsync: Whether a commit waits for the disk; without it tests are faster, and nothing survives a power cut.
         settings: More of `postgresql.conf`.
+
+    Raises:
+        MissingExtra: The programs or psycopg are not installed.
     """
 
     def __init__(self, *, fsync: bool = False, settings: dict[str, str] | None = None) -> None:
+        if find_spec("psycopg") is None:
+            raise MissingExtra("the driver psycopg is not installed; pip install 'langchain-reflect[postgres]'")
         self._bin = _programs()
         self.folder = Path(tempfile.mkdtemp(prefix="reflect-pg-"))
         self._as: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from langchain_reflect.types.base import Namespace, Noun, Usage, now
+from langchain_reflect.types.counting import count
 from langchain_reflect.types.lessons import AppliedEdit
 
 JobState = Literal["ready", "leased", "parked", "done"]
@@ -58,8 +59,9 @@ class ReflectionReport(Noun):
         kinds = ", ".join(f"{sum(e.edit.kind == k for e in self.applied)} {k}" for k in ("add", "revise", "merge", "retire"))
         first = f": {self.errors[0]}" if self.errors else ""
         return (
-            f"{self.groups} groups, {self.drafts} drafts, {len(self.applied)} of {len(self.edits)} edits applied ({kinds}), "
-            f"{self.usage.calls} calls, {self.usage.tokens_in}+{self.usage.tokens_out} tokens, {len(self.errors)} errors{first}"
+            f"{count(self.groups, 'group')}, {count(self.drafts, 'draft')}, "
+            f"{len(self.applied)} of {count(len(self.edits), 'edit')} applied ({kinds}), {count(self.usage.calls, 'call')}, "
+            f"{self.usage.tokens_in}+{self.usage.tokens_out} tokens, {count(len(self.errors), 'error')}{first}"
         )
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from langchain_reflect import ReflectError
-from langchain_reflect.cli.common import emit_json, namespace_of, pairs, printable, short
+from langchain_reflect.cli.common import emit_json, namespace_of, pairs, printable, short, waiting
 
 
 def test_pairs_are_split_at_the_first_equals_sign():
@@ -27,6 +27,18 @@ def test_short_keeps_one_line():
 
 def test_what_is_printed_cannot_steer_the_terminal():
     assert printable("a\x1b[2Jb\u202ec\nd") == "a[2Jbc\nd"
+
+
+def test_waiting_is_told_on_stderr_where_somebody_watches_and_not_elsewhere(capsys, monkeypatch):
+    with waiting("loading the embeddings [x]"):
+        pass
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with waiting("loading the embeddings [x]"):
+        pass
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "loading the embeddings [x]" in told.err
 
 
 def test_an_argument_with_bytes_that_are_no_text_makes_valid_json(capsys):

@@ -35,6 +35,18 @@ def test_an_unknown_lesson_is_named(run, home):
         assert "L-9" in ran.err
 
 
+def test_a_lesson_of_another_namespace_is_named_with_the_option_that_finds_it(run, home):
+    made = run("--path", home, "lessons", "add", "--when", "x", "--do", "y", "--namespace", "acme/my team", "--json").json["id"]
+    for command in ("show", "history", "retire"):
+        ran = run("--path", home, "lessons", command, made)
+        assert (ran.code, ran.err) == (
+            1,
+            f"reflect: no lesson {made!r} in namespace 'default'; it is in 'acme/my team': --namespace 'acme/my team'\n",
+        )
+    assert run("--path", home, "lessons", "show", made, "--namespace", "acme/my team").code == 0
+    assert "`reflect lessons --all` lists" in run("--path", home, "lessons", "show", "L-9").err
+
+
 def test_an_unknown_status_names_the_known_ones(run, home):
     ran = run("--path", home, "lessons", "--status", "good")
     assert ran.code == 1

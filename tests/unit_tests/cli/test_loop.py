@@ -1,8 +1,12 @@
+from contextlib import nullcontext
+
+import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 
 from langchain_reflect import learner
 from langchain_reflect.errors import IndexUnavailable
 from langchain_reflect.testing.models import ScriptedChatModel
+from langchain_reflect.types import Lesson, Revision
 from tests.unit_tests.cli.conftest import park
 
 
@@ -21,6 +25,24 @@ def test_recall_explains_every_part_of_a_score(run, home):
     shown = run(*asked).out
     assert "Floor 0.280 (calibrated)" in shown
     assert "write them with commas between" in shown
+
+
+@pytest.mark.parametrize("how", [(), ("--explain",)])
+def test_recall_in_a_wrong_namespace_names_those_that_have_lessons(run, home, ledger, how):
+    gone = Lesson(id="L-3", namespace=("old",), when="always", do="guess", status="retired")
+    ledger.append_revisions([Revision(lesson=gone, kind="add", actor="human")])
+    said = "No lessons to consider in namespace 'defualt'; there are some in default."
+    assert run("--path", home, "recall", "Count the letters", "--namespace", "defualt", *how).out.splitlines()[0] == said
+    run("--path", home, "lessons", "retire", "L-1", "--by", "dana")
+    assert run("--path", home, "recall", "Count the letters", *how).out.splitlines()[0] == "No lessons to consider."
+
+
+def test_recall_tells_on_a_terminal_what_it_loads(run, home, monkeypatch):
+    waited = []
+    monkeypatch.setattr("langchain_reflect.cli.loop.waiting", lambda text: waited.append(text) or nullcontext())
+    run("--path", home, "recall", "Count the letters", "--json")
+    run("--path", home, "recall", "Count the letters", "--explain")
+    assert waited == ["loading the embeddings sentence-transformers/all-MiniLM-L6-v2, then searching"] * 2
 
 
 def test_reindex_counts_what_it_indexed(run, home):
