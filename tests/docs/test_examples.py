@@ -10,7 +10,7 @@ from langchain_reflect.demo import weights
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHOWN = {
-    "wrap_a_graph.py": ["first answer:  12.50", "1 of 1 edits applied", "second answer: 799"],
+    "wrap_a_graph.py": ["first answer:  12.50", "1 of 1 edit applied", "second answer: 799"],
     "create_agent_middleware.py": ["first answer:  cancel_invoice", "second answer: acme_approve_invoice", "['human', 'ai']"],
     "own_reflection.py": ["is near to", "3 groups, 3 drafts", "accounting-1", "(2 episodes)"],
 }

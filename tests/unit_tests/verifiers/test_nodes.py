@@ -63,10 +63,10 @@ async def test_it_judges_messages_of_async_agents_by_their_text(tests):
 
 def test_one_that_hangs_is_ended_with_all_that_it_started(tests):
     began = time.monotonic()
-    verdict = run(tests, "test_hangs", timeout=5, arguments=["-s"])
-    assert time.monotonic() - began < 20
+    verdict = run(tests, "test_hangs", timeout=10, arguments=["-s"])
+    assert time.monotonic() - began < 40
     assert verdict.reward == 0.0
-    assert "did not end within 5 s" in verdict.feedback
+    assert "did not end within 10 s" in verdict.feedback
     child = int(verdict.feedback.split("child ")[1].split()[0])
     assert any(is_gone(child) or time.sleep(0.1) for _ in range(50)), "the child goes on"
 
