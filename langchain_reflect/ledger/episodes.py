@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, delete, exists, func, or_, select, union
 
 from langchain_reflect.errors import EpisodeNotFound, InvalidInput
-from langchain_reflect.ledger import dues, lessons, runs, tables, tombs
+from langchain_reflect.ledger import dues, runs, tables, tombs, vectors
 from langchain_reflect.ledger.counting import counts
 from langchain_reflect.ledger.outcomes import storable
 from langchain_reflect.ledger.packing import pack, unpack
@@ -210,7 +210,7 @@ def trim(connection: Connection, *, before: datetime) -> int:
     table, kept = tables.episodes.c, tables.trajectories.c.episode_id
     old = (table.started_at < before, table.id.not_in(select(tables.due.c.episode_id)))
     tasks = connection.execute(select(table.task).distinct().where(*old, exists().where(kept == table.id))).scalars().all()
-    lessons.drop_unused_vectors(connection, tasks)
+    vectors.drop_unused_vectors(connection, tasks)
     return connection.execute(delete(tables.trajectories).where(kept.in_(select(table.id).where(*old)))).rowcount
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from langchain_reflect.errors import EpisodeNotFound
-from langchain_reflect.ledger import dues, lessons, practices, reviews, runs, tables, tombs
+from langchain_reflect.ledger import dues, lessons, practices, reviews, runs, tables, tombs, vectors
 from langchain_reflect.ledger.lessons import texts_of
 from langchain_reflect.types import Erased, Lesson, Namespace
 
@@ -190,5 +190,5 @@ def _with_lessons(
     connection.execute(delete(tables.lessons).where(tables.lessons.c.id.in_(ids)))
     if ids:
         lessons.next_version(connection)
-    vectors = lessons.drop_unused_vectors(connection, said)
-    return total + Erased(vectors=vectors, lessons=tuple(ids), changed=tuple(x.id for x in kept))
+    dropped = vectors.drop_unused_vectors(connection, said)
+    return total + Erased(vectors=dropped, lessons=tuple(ids), changed=tuple(x.id for x in kept))

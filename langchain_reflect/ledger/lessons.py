@@ -1,7 +1,4 @@
-"""Rows of lessons: revisions, the book folded from them, and vectors.
-
-A vector belongs to a text and an embedder, not to a lesson, so nothing is ever embedded twice: a reworded lesson brings new
-texts, a restored one finds its vectors again.
+"""Rows of lessons: revisions, and the book folded from them.
 
 Every change gets a number from one counter, the version of the book. Taking a number locks the counter until the commit, so
 numbers become visible in their order, and each index can remember how far it has read.
@@ -9,38 +6,19 @@ numbers become visible in their order, and each index can remember how far it ha
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, Text, and_, bindparam, cast, delete, exists, func, select, tuple_, update
+from sqlalchemy import Connection, Integer, Text, bindparam, cast, delete, exists, func, select, tuple_
 
 from langchain_reflect.errors import BookChanged, InvalidInput, LessonNotFound, RevisionConflict
 from langchain_reflect.ledger import tables, tombs
 from langchain_reflect.ledger.columns import NamespaceText
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Revision
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Vector = npt.NDArray[np.float32]
-
 _VERSION_KEY: Final = "lessons_version"
-
-
-@dataclass(frozen=True, slots=True)
-class LessonVectors:
-    """The vectors of one lesson: its text first, then its source tasks."""
-
-    lesson_id: str
-    revision: int
-    namespace: Namespace
-    status: LessonStatus
-    vectors: "Vector"
-    """Shape (n, dimension), n >= 1, rows of length 1."""
 
 
 def texts_of(lesson: Lesson) -> list[str]:
@@ -169,7 +147,7 @@ VERSION: Final = f"SELECT value FROM {tables.meta.fullname} WHERE key = '{_VERSI
 
 def changed_since(connection: Connection, version: int, namespace: Namespace | None = None) -> list[str]:
     """Ids of the lessons, of one namespace or of all, that changed after this version of the book."""
-    query = select(tables.lessons.c.id).where(tables.lessons.c.version > version, *_conditions(namespace, None, None))
+    query = select(tables.lessons.c.id).where(tables.lessons.c.version > version, *conditions(namespace, None, None))
     return list(connection.execute(query).scalars())
 
 
@@ -188,7 +166,7 @@ def find(
 ) -> list[Lesson]:
     """Lessons that match, by id."""
     query = select(tables.lessons.c.body).order_by(tables.lessons.c.id)
-    for condition in _conditions(namespace, statuses, ids):
+    for condition in conditions(namespace, statuses, ids):
         query = query.where(condition)
     if limit is not None:
         query = query.limit(limit)
@@ -213,7 +191,7 @@ def said(
     connection: Connection, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None
 ) -> list[tuple[str, str]]:
     """Id and words of the lessons that match: title, condition, advice and the tasks each came from, a line each."""
-    query = select(tables.lessons.c.id, tables.lessons.c.body).where(*_conditions(namespace, statuses, ids))
+    query = select(tables.lessons.c.id, tables.lessons.c.body).where(*conditions(namespace, statuses, ids))
     rows = connection.execute(query)
     # Unchecked, because they were checked when they were written, and this reads a whole namespace.
     return [(i, "\n".join((body.get("title", ""), body["when"], body["do"], *body.get("tasks", ())))) for i, body in rows]
@@ -221,7 +199,7 @@ def said(
 
 def count(connection: Connection, namespace: Namespace, statuses: Collection[LessonStatus]) -> int:
     """Number of lessons of a namespace that have one of these statuses."""
-    query = select(func.count()).select_from(tables.lessons).where(*_conditions(namespace, statuses, None))
+    query = select(func.count()).select_from(tables.lessons).where(*conditions(namespace, statuses, None))
     return int(connection.execute(query).scalar_one())
 
 
@@ -270,159 +248,16 @@ def _revision(row: Any) -> Revision:
     return Revision(lesson=lesson, kind=row.kind, actor=row.actor, reason=row.reason, at=row.at, version=row.version)
 
 
-def put_vectors(connection: Connection, embedder: str, vectors: "Mapping[str, Vector]") -> None:
-    """Keep the vectors of texts."""
-    import numpy as np  # here, because a process that only records outcomes needs no vectors
-
-    insert = tables.insert(connection.dialect.name)
-    rows = [{"text_hash": text_hash(t), "embedder": embedder, "data": np.asarray(v, "<f4").tobytes()} for t, v in vectors.items()]
-    connection.execute(insert(tables.vectors).on_conflict_do_nothing(), rows)
-
-
-def adopt_vectors(connection: Connection, embedder: str, *, made_as: str, since: int, meta: Mapping[str, str]) -> bool:
-    """Make the vectors that were put under another name those of an embedder, and keep small values with that.
-
-    Takes a new version of the book, so that everybody looks again.
-
-    Returns:
-        False, and only the version is new, if lessons changed since.
-    """
-    if next_version(connection) != since + 1:
-        return False
-    table, insert = tables.vectors, tables.insert(connection.dialect.name)
-    if made_as != embedder:
-        connection.execute(delete(table).where(table.c.embedder == embedder))
-        connection.execute(update(table).where(table.c.embedder == made_as).values(embedder=embedder))
-    for key, value in meta.items():
-        put = insert(tables.meta).values(key=key, value=value)
-        connection.execute(put.on_conflict_do_update(index_elements=["key"], set_={"value": put.excluded["value"]}))
-    return True
-
-
-def drop_vectors(connection: Connection, embedder: str | None, but: str | None) -> int:
-    """Delete the vectors of an embedder, or of all but one; how many there were."""
-    column = tables.vectors.c.embedder
-    return connection.execute(delete(tables.vectors).where(column == embedder if but is None else column != but)).rowcount
-
-
-def drop_unused_vectors(connection: Connection, texts: Iterable[str]) -> int:
-    """Delete the vectors of those of the texts that no lesson says; how many there were."""
-    hashes = [text_hash(text) for text in texts]
-    unused = ~exists().where(tables.lesson_texts.c.text_hash == tables.vectors.c.text_hash)
-    dropped = 0
-    for start in range(0, len(hashes), 500):
-        some = tables.vectors.c.text_hash.in_(hashes[start : start + 500])
-        dropped += connection.execute(delete(tables.vectors).where(some, unused)).rowcount
-    return dropped
-
-
-def missing_texts(connection: Connection, embedder: str, lessons: Iterable[Lesson]) -> list[str]:
-    """Texts of these lessons that have no vector by this embedder yet."""
-    texts = {text_hash(text): text for lesson in lessons for text in texts_of(lesson)}
-    hashes = list(texts)
-    for start in range(0, len(hashes), 500):
-        query = select(tables.vectors.c.text_hash).where(
-            tables.vectors.c.embedder == embedder, tables.vectors.c.text_hash.in_(hashes[start : start + 500])
-        )
-        for known in connection.execute(query).scalars():
-            del texts[known]
-    return list(texts.values())
-
-
-def unembedded(
-    connection: Connection,
-    embedder: str,
-    *,
-    namespace: Namespace,
-    statuses: Collection[LessonStatus],
-    ids: Collection[str] | None = None,
-) -> list[str]:
-    """Ids of the lessons that match and have a text without a vector by this embedder."""
-    query = (
-        select(tables.lessons.c.id)
-        .distinct()
-        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
-        .outerjoin(
-            tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder)
-        )
-        .where(tables.vectors.c.text_hash.is_(None), *_conditions(namespace, statuses, ids))
-    )
-    return list(connection.execute(query).scalars())
-
-
-def text_vectors(connection: Connection, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":
-    """The vectors that are kept of these texts."""
-    import numpy as np  # as in `put_vectors`
-
-    named = {text_hash(text): text for text in texts}
-    hashes, table = list(named), tables.vectors.c
-    found: dict[str, Vector] = {}
-    for start in range(0, len(hashes), 500):
-        query = select(table.text_hash, table.data).where(table.embedder == embedder, table.text_hash.in_(hashes[start : start + 500]))
-        found |= {named[row.text_hash]: np.frombuffer(row.data, "<f4") for row in connection.execute(query)}
-    return found
-
-
-def read_vectors(
-    connection: Connection,
-    embedder: str,
-    *,
-    namespace: Namespace | None,
-    statuses: Collection[LessonStatus] | None,
-    ids: Collection[str] | None,
-) -> list[LessonVectors]:
-    """Vectors of the lessons that match; lessons without any are left out."""
-    import numpy as np  # as in `put_vectors`
-
-    query = (
-        select(tables.lessons.c.id, tables.lessons.c.revision, tables.lessons.c.namespace, tables.lessons.c.status, tables.vectors.c.data)
-        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
-        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
-        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
-    )
-    for condition in _conditions(namespace, statuses, ids):
-        query = query.where(condition)
-    found: dict[str, tuple[Any, list[Vector]]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.id, (row, []))[1].append(np.frombuffer(row.data, "<f4"))
-    return [LessonVectors(row.id, row.revision, row.namespace, row.status, np.stack(rows)) for row, rows in found.values()]
-
-
-def bare_vectors(
-    connection: Connection,
-    embedder: str,
-    *,
-    namespace: Namespace,
-    statuses: Collection[LessonStatus],
-    ids: Collection[str] | None,
-) -> "list[tuple[str, Vector]]":
-    """Id and vectors of the lessons that match, by id, as `read_vectors` reads them, and nothing else of each."""
-    import numpy as np  # as in `put_vectors`
-
-    query = (
-        select(tables.lessons.c.id, tables.vectors.c.data)
-        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
-        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
-        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
-        .where(*_conditions(namespace, statuses, ids))
-    )
-    found: dict[str, bytes] = {}
-    sizes: dict[str, int] = {}
-    for lesson_id, data in connection.execute(query):
-        sizes[lesson_id] = sizes.get(lesson_id, 0) + 1
-        found[lesson_id] = found[lesson_id] + data if lesson_id in found else data
-    return [(lesson_id, np.frombuffer(data, "<f4").reshape(sizes[lesson_id], -1)) for lesson_id, data in found.items()]
-
-
-def _conditions(namespace: Namespace | None, statuses: Collection[LessonStatus] | None, ids: Collection[str] | None) -> list[Any]:
+def conditions(namespace: Namespace | None, statuses: Collection[LessonStatus] | None, ids: Collection[str] | None) -> list[Any]:
+    """What rows of lessons that match have to fulfil; None: anything."""
     columns = tables.lessons.c
-    conditions: list[Any] = []
+    found: list[Any] = []
     if namespace is not None:
         # With ids SQLite, which takes every namespace for a small one, would read all of its lessons; a cast keeps it from that index.
         column = columns.namespace if ids is None else cast(columns.namespace, NamespaceText)
-        conditions.append(column == namespace)
+        found.append(column == namespace)
     if statuses is not None:
-        conditions.append(columns.status.in_(sorted(statuses)))
+        found.append(columns.status.in_(sorted(statuses)))
     if ids is not None:
-        conditions.append(columns.id.in_(list(ids)))
-    return conditions
+        found.append(columns.id.in_(list(ids)))
+    return found

@@ -9,14 +9,15 @@ from sqlalchemy import Connection, select
 
 from langchain_reflect.errors import RevisionConflict
 from langchain_reflect.ledger import claims, facts, lessons, reviews, tables, tombs
+from langchain_reflect.ledger import vectors as kept
 from langchain_reflect.ledger.claims import Closing
 from langchain_reflect.ledger.facts import LessonFacts
-from langchain_reflect.ledger.lessons import LessonVectors
 from langchain_reflect.ledger.methods.base import Methods
+from langchain_reflect.ledger.vectors import LessonVectors
 from langchain_reflect.types import Lesson, LessonStatus, Namespace, Review, ReviewState, Revision
 
 if TYPE_CHECKING:
-    from langchain_reflect.ledger.lessons import Vector
+    from langchain_reflect.ledger.vectors import Vector
 
 
 class LessonMethods(Methods):
@@ -152,18 +153,18 @@ class LessonMethods(Methods):
 
     def missing_texts(self, embedder: str, of: Iterable[Lesson]) -> list[str]:
         """Texts of these lessons that have no vector by this embedder yet."""
-        return self._read(lessons.missing_texts, embedder, list(of))
+        return self._read(kept.missing_texts, embedder, list(of))
 
     def unembedded(
         self, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None = None
     ) -> list[str]:
         """Ids of the lessons that match and have a text without a vector by this embedder."""
-        return self._read(lessons.unembedded, embedder, namespace=namespace, statuses=statuses, ids=ids)
+        return self._read(kept.unembedded, embedder, namespace=namespace, statuses=statuses, ids=ids)
 
     def put_vectors(self, embedder: str, vectors: "Mapping[str, Vector]") -> None:
         """Keep the vectors of texts; known ones stay as they are."""
         if vectors:
-            self._write(lessons.put_vectors, embedder, vectors)
+            self._write(kept.put_vectors, embedder, vectors)
 
     def adopt_vectors(self, embedder: str, *, made_as: str, since: int, meta: Mapping[str, str]) -> bool:
         """Make the vectors that were put under another name those of an embedder, and keep small values, all at once.
@@ -177,15 +178,15 @@ class LessonMethods(Methods):
         Returns:
             False, and nothing is adopted, if lessons changed since.
         """
-        return self._write(lessons.adopt_vectors, embedder, made_as=made_as, since=since, meta=meta)
+        return self._write(kept.adopt_vectors, embedder, made_as=made_as, since=since, meta=meta)
 
     def drop_vectors(self, embedder: str | None = None, *, but: str | None = None) -> int:
         """Delete the vectors of an embedder, or of all `but` one; how many there were."""
-        return self._write(lessons.drop_vectors, embedder, but)
+        return self._write(kept.drop_vectors, embedder, but)
 
     def text_vectors(self, embedder: str, texts: Iterable[str]) -> "dict[str, Vector]":
         """The vectors that are kept of these texts; others are left out."""
-        return self._read(lessons.text_vectors, embedder, list(texts))
+        return self._read(kept.text_vectors, embedder, list(texts))
 
     def vectors(
         self,
@@ -196,13 +197,13 @@ class LessonMethods(Methods):
         ids: Collection[str] | None = None,
     ) -> list[LessonVectors]:
         """Vectors of the lessons that match."""
-        return self._read(lessons.read_vectors, embedder, namespace=namespace, statuses=statuses, ids=ids)
+        return self._read(kept.read_vectors, embedder, namespace=namespace, statuses=statuses, ids=ids)
 
     def lesson_vectors(
         self, embedder: str, *, namespace: Namespace, statuses: Collection[LessonStatus], ids: Collection[str] | None = None
     ) -> "list[tuple[str, Vector]]":
         """Id and vectors of the lessons that match, by id: what `vectors` tells, without what else it tells."""
-        return self._read(lessons.bare_vectors, embedder, namespace=self._space(namespace), statuses=statuses, ids=ids)
+        return self._read(kept.bare_vectors, embedder, namespace=self._space(namespace), statuses=statuses, ids=ids)
 
     def lessons_version(self) -> int:
         """A number that grows whenever lessons change, by whatever process."""
