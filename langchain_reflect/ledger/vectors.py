@@ -135,14 +135,9 @@ def read_vectors(
     """Vectors of the lessons that match; lessons without any are left out."""
     import numpy as np  # as in `put_vectors`
 
-    query = (
-        select(tables.lessons.c.id, tables.lessons.c.revision, tables.lessons.c.namespace, tables.lessons.c.status, tables.vectors.c.data)
-        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
-        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
-        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
-    )
-    for condition in lessons.conditions(namespace, statuses, ids):
-        query = query.where(condition)
+    said = tables.lessons.c
+    query = _with_data(said.id, said.revision, said.namespace, said.status, embedder=embedder)
+    query = query.where(*lessons.conditions(namespace, statuses, ids))
     found: dict[str, tuple[Any, list[Vector]]] = {}
     for row in connection.execute(query):
         found.setdefault(row.id, (row, []))[1].append(np.frombuffer(row.data, "<f4"))
@@ -160,16 +155,20 @@ def bare_vectors(
     """Id and vectors of the lessons that match, by id, as `read_vectors` reads them, and nothing else of each."""
     import numpy as np  # as in `put_vectors`
 
-    query = (
-        select(tables.lessons.c.id, tables.vectors.c.data)
-        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
-        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
-        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
-        .where(*lessons.conditions(namespace, statuses, ids))
-    )
+    query = _with_data(tables.lessons.c.id, embedder=embedder).where(*lessons.conditions(namespace, statuses, ids))
     found: dict[str, bytes] = {}
     sizes: dict[str, int] = {}
     for lesson_id, data in connection.execute(query):
         sizes[lesson_id] = sizes.get(lesson_id, 0) + 1
         found[lesson_id] = found[lesson_id] + data if lesson_id in found else data
     return [(lesson_id, np.frombuffer(data, "<f4").reshape(sizes[lesson_id], -1)) for lesson_id, data in found.items()]
+
+
+def _with_data(*columns: Any, embedder: str) -> Any:
+    """Columns of lessons, and their vectors by an embedder, a row each, in order."""
+    return (
+        select(*columns, tables.vectors.c.data)
+        .join(tables.lesson_texts, tables.lesson_texts.c.lesson_id == tables.lessons.c.id)
+        .join(tables.vectors, and_(tables.vectors.c.text_hash == tables.lesson_texts.c.text_hash, tables.vectors.c.embedder == embedder))
+        .order_by(tables.lessons.c.id, tables.lesson_texts.c.position)
+    )
